@@ -1,0 +1,1 @@
+"""Who may knock. Doors translate; they never decide."""

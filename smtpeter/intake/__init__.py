@@ -1,0 +1,1 @@
+"""Accept: who knocks, and may this come in."""

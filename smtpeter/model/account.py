@@ -1,0 +1,105 @@
+"""Who sends: accounts, their credentials, their sender domains and keys."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import NewType
+
+AccountId = NewType("AccountId", int)
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """The six settings of a login or message. None: not said here, ask the next level (account, then shipped default)."""
+
+    inlinecss: bool | None = None
+    trackclicks: bool | None = None
+    trackopens: bool | None = None
+    trackbounces: bool | None = None
+    preventscam: bool | None = None
+    images: str | None = None  # "default" or "hosted"
+
+    def over(self, lower: "Features") -> "Features":
+        """Gives these settings, with what is not said here taken from `lower`."""
+        return Features(
+            *(
+                getattr(self, f.name) if getattr(self, f.name) is not None else getattr(lower, f.name)
+                for f in fields(self)
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The tenant. A suspended account has `suspended` set to the reason."""
+
+    id: AccountId
+    name: str
+    suspended: str = ""
+    approve_all: bool = False  # every From domain counts as approved (development mode)
+    features: Features = Features()
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """An SMTP login: `password_hash` is an argon2id string, never the password."""
+
+    id: int
+    account: AccountId
+    user: str
+    password_hash: str
+    features: Features
+    networks: tuple[str, ...] = ()  # empty: from anywhere
+    sender_domains: tuple[str, ...] = ()  # empty: all of the account
+
+    def __repr__(self) -> str:
+        return f"Login(id={self.id}, account={self.account}, user={self.user!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A REST token: only its SHA-256 is known; `prefix` are its first characters, for recognition."""
+
+    id: int
+    account: AccountId
+    name: str
+    prefix: str
+    scopes: frozenset[str]
+    is_sandbox: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who knocked: the account and what its credential adds. `login` is None for a token."""
+
+    account: Account
+    credential: str  # "login:3", "token:7", "network:10.0.0.0/8"
+    features: Features
+    login: Login | None = None
+    scopes: frozenset[str] = frozenset({"send"})
+
+
+@dataclass(frozen=True, slots=True)
+class SenderDomain:
+    """A domain that an account may use in From. `subdomains`: names below it are covered too."""
+
+    id: int
+    account: AccountId
+    name: str
+    approved: datetime | None
+    subdomains: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DkimKey:
+    """A signing key; `sealed` is the private key (PKCS#8 DER) under the master key (K3)."""
+
+    id: int
+    domain: int
+    name: str
+    selector: str
+    algorithm: str  # "rsa-sha256" or "ed25519-sha256"
+    sealed: bytes
+    created: datetime
+
+    def __repr__(self) -> str:
+        return f"DkimKey(id={self.id}, name={self.name!r}, selector={self.selector!r})"

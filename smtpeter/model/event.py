@@ -1,0 +1,77 @@
+"""Facts about messages: one class each, immutable, in the log for ever (until retention).
+
+The field order of each class is that of the log files (events.md). Fields that belong to the message (id, envelope,
+recipient, tags, templateid) are not repeated here: they are read from its row. `name` is the event's name in the API.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The message was taken over from the submitter (API name: attempt, one per accepted message)."""
+
+    name: ClassVar[str] = "attempt"
+    properties: str  # the switched-on features joined by ";"
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialogue:
+    attempt: int
+    local_ip: str
+    remote_ip: str
+    type: str
+    code: int
+    status: str
+    description: str
+    state: str
+    mta: str
+    tls_version: str = ""
+    tls_cipher: str = ""
+    tls_verified: bool = False
+    durations: str = ""  # "connect=0.003 mailfrom=0.010", seconds by stage
+    transcript: str = ""
+    uncertain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery(_Dialogue):
+    """The receiver's server took the message."""
+
+    name: ClassVar[str] = "delivery"
+
+
+@dataclass(frozen=True, slots=True)
+class Deferral(_Dialogue):
+    """An attempt did not succeed; there will be another."""
+
+    name: ClassVar[str] = "deferral"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure(_Dialogue):
+    """The message will not be delivered."""
+
+    name: ClassVar[str] = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """The message was taken out of the queue by its owner or an operator."""
+
+    name: ClassVar[str] = "cancel"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """The message killed or hung its worker several times and is set aside (D11)."""
+
+    name: ClassVar[str] = "quarantine"
+    reason: str
+
+
+Event = Accepted | Delivery | Deferral | Failure | Cancel | Quarantine
+
+EVENT_CLASSES: dict[str, type[Event]] = {c.name: c for c in (Accepted, Delivery, Deferral, Failure, Cancel, Quarantine)}

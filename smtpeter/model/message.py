@@ -1,0 +1,161 @@
+"""The nouns of the walk: submission, envelope, recipient, source, message."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+from smtpeter.model.account import AccountId, Features
+
+MessageId = NewType("MessageId", str)
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_ID = re.compile(r"[0-9A-Za-z]{20}(?:-[1-9][0-9]{0,3})?\Z")
+
+
+def _base62(value: int, width: int) -> str:
+    digits = []
+    for _ in range(width):
+        value, digit = divmod(value, 62)
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))
+
+
+def new_submission_id(now_ms: int, randomness: int) -> str:
+    """Gives the 20 characters that identify a submission: 8 of milliseconds since 1970, 12 of 71 random bits."""
+    return _base62(now_ms, 8) + _base62(randomness & ((1 << 71) - 1), 12)
+
+
+def message_id(submission: str, ordinal: int) -> MessageId:
+    """Gives the id of the message number `ordinal` (from 0) of a submission."""
+    return MessageId(f"{submission}-{ordinal}" if ordinal else submission)
+
+
+def is_message_id(text: str) -> bool:
+    """True for `[0-9A-Za-z]{20}` with an optional `-1` … `-9999`."""
+    return _ID.match(text) is not None
+
+
+class Notify(StrEnum):
+    """The NOTIFY keywords of RFC 3461 4.1."""
+
+    NEVER = "NEVER"
+    SUCCESS = "SUCCESS"
+    FAILURE = "FAILURE"
+    DELAY = "DELAY"
+
+
+@dataclass(frozen=True, slots=True)
+class Dsn:
+    """What was asked of delivery notifications (RFC 3461). Empty `notify`: not given. `ret` "FULL", "HDRS" or "".
+
+    `envid` and `orcpt` are decoded (no xtext); `orcpt` is "type;address".
+    """
+
+    notify: frozenset[Notify] = frozenset()
+    ret: str = ""
+    envid: str = ""
+    orcpt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One forward path. `address` is the normal form that is used on the wire; `given` as the client wrote it."""
+
+    address: str
+    domain: str
+    given: str = ""
+    dsn: Dsn = Dsn()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What applies to every message of a submission."""
+
+    features: Features = Features()
+    tags: tuple[str, ...] = ()
+    max_deliver_time: datetime | None = None
+    ret: str = ""
+    envid: str = ""
+    is_utf8: bool = False  # handed in with SMTPUTF8
+    is_8bit: bool = False  # BODY=8BITMIME
+    stream: str = "transactional"
+
+
+class SourceKind(StrEnum):
+    """How a source is stored: a whole message, or the properties of a send call as JSON."""
+
+    MIME = "mime"
+    PARTS = "parts"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Content, kept once for all messages of a submission. `content` has CRLF line ends when the kind is MIME."""
+
+    kind: SourceKind
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """How a submission came in, for the trace header (RFC 5321 4.4)."""
+
+    protocol: str  # ESMTP, ESMTPS, ESMTPSA, HTTP, HTTPS
+    helo: str = ""
+    client_ip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One accepted SMTP transaction or send call, ready to be stored. `envelope` "" is the null path, None: not given."""
+
+    id: str
+    account: AccountId
+    accepted: datetime
+    envelope: str | None
+    recipients: tuple[Recipient, ...]
+    source: Source
+    options: Options
+    received: Received
+    from_domain: str  # A-labels; the sender domain is looked up by it
+    subject: str = ""
+
+
+class MessageState(StrEnum):
+    """The states at rest; `delivering` is `queued` with a claim that has not run out."""
+
+    QUEUED = "queued"
+    DEFERRED = "deferred"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One claimed message: a submission for one recipient, with all that rendering and delivery need.
+
+    `claim` is the number under which this worker holds it, `attempt` the number of connections begun before (from 0),
+    `unsettled` the claims before this one that ended without a result (a worker died: the next try is uncertain, D5).
+    """
+
+    id: MessageId
+    account: AccountId
+    submission: str
+    ordinal: int
+    recipient: Recipient
+    envelope: str | None
+    options: Options
+    received: Received
+    from_domain: str
+    accepted: datetime
+    expires: datetime
+    lane: str
+    claim: int
+    attempt: int
+    unsettled: int
+    source: Source = field(repr=False)
+    is_delay_told: bool = False

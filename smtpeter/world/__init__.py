@@ -1,0 +1,1 @@
+"""What we cannot control (time, names, sockets), behind small protocols, and their real versions."""
