@@ -102,9 +102,23 @@ class Source:
 class Received:
     """How a submission came in, for the trace header (RFC 5321 4.4)."""
 
-    protocol: str  # ESMTP, ESMTPS, ESMTPSA, HTTP, HTTPS
+    protocol: str  # ESMTP, ESMTPS, ESMTPA, ESMTPSA (RFC 3848) and their UTF8 forms (RFC 6531 4.3), HTTP, HTTPS
     helo: str = ""
     client_ip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a door understood of one SMTP transaction or send call, before anybody judged it.
+
+    `options.features` holds only what the call itself said. `envelope` "" is the null path, None: not given.
+    """
+
+    envelope: str | None
+    recipients: tuple[Recipient, ...]
+    source: Source
+    options: Options
+    received: Received
 
 
 @dataclass(frozen=True, slots=True)
