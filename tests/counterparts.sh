@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Installs the independent programs that the tests talk to, on Debian and Ubuntu; elsewhere the tests that need one
+# name it and are skipped. Starts no service.
+set -euo pipefail
+
+missing=()
+need() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing+=("$2"); }
+need swaks swaks
+need curl curl
+need openssl openssl
+need postfix postfix
+need smtp-sink postfix
+need opendkim opendkim
+need opendkim-testmsg opendkim-tools
+
+if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
+if ! command -v apt-get >/dev/null 2>&1; then
+  echo "not installed, their tests are skipped: ${missing[*]}"
+  exit 0
+fi
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+  if command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then as_root=(sudo -n); else
+    echo "not installed (needs root), their tests are skipped: ${missing[*]}"
+    exit 0
+  fi
+fi
+
+# packages must not start their services: the tests start what they need, on loopback
+policy=/usr/sbin/policy-rc.d
+made=
+if [ ! -e $policy ]; then
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy >/dev/null
+  "${as_root[@]}" chmod +x $policy
+  made=1
+fi
+cleanup() { if [ -n "$made" ]; then "${as_root[@]}" rm -f $policy; fi; }
+trap cleanup EXIT
+echo "postfix postfix/main_mailer_type select No configuration" | "${as_root[@]}" debconf-set-selections
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null

@@ -1,0 +1,76 @@
+"""The house rules that no linter knows: which room may import which, and what the pure rooms may not touch."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parent.parent / "smtpeter"
+ROOMS = ["config", "model", "wire", "content", "world", "store", "intake", "delivery", "domains", "feedback", "reports"]
+ROOMS += ["doors", "app", "testing"]
+PURE_ROOMS = {"model", "wire", "content"}
+IMPURE_MODULES = {
+    "asyncio",
+    "socket",
+    "time",
+    "random",
+    "os",
+    "threading",
+    "pathlib",
+    "subprocess",
+    "secrets",
+    "tempfile",
+}
+FILES = sorted(HOUSE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(HOUSE).parts[0].removesuffix(".py")
+
+
+def imported_modules(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names.add(node.module or "")
+    return names
+
+
+def broken_rules(room: str, modules: set[str]) -> list[str]:
+    """Gives a sentence for each import that `room` may not have."""
+    found = []
+    for module in sorted(modules):
+        parts = module.split(".")
+        if parts[0] == "smtpeter" and len(parts) > 1 and ROOMS.index(parts[1]) > ROOMS.index(room):
+            found.append(f"{room} imports {module}, a room further down the list")
+        if room in PURE_ROOMS and parts[0] in IMPURE_MODULES:
+            found.append(f"{room} imports {module}, but it touches no clock, socket or file")
+    return found
+
+
+@pytest.mark.parametrize("path", [f for f in FILES if room_of(f) in ROOMS], ids=lambda p: str(p.relative_to(HOUSE)))
+def test_a_room_imports_only_from_rooms_before_it(path: Path) -> None:
+    assert not broken_rules(room_of(path), imported_modules(path))
+
+
+def test_every_file_is_in_a_room_of_the_list() -> None:
+    strangers = {room_of(f) for f in FILES} - set(ROOMS) - {"__init__", "__main__"}
+    assert not strangers
+
+
+def test_the_rule_sees_a_wire_module_that_opens_a_socket() -> None:
+    assert broken_rules("wire", {"socket", "smtpeter.model.reply"}) == [
+        "wire imports socket, but it touches no clock, socket or file"
+    ]
+
+
+def test_the_rule_sees_intake_reaching_into_delivery() -> None:
+    assert broken_rules("intake", {"smtpeter.delivery.lane"})
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(HOUSE)))
+def test_every_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text())), f"{path} has no docstring"
