@@ -1,0 +1,43 @@
+"""Configuration: one TOML file, each key overridable by the environment, all mistakes reported at once.
+
+`sections` holds what can be set, one frozen dataclass per room; `load` reads it; `template` writes the commented file
+that `smtpeter init` puts down. Nothing here knows another room.
+"""
+
+from smtpeter.config.load import ConfigError, Mistake, load
+from smtpeter.config.sections import (
+    Config,
+    Delivery,
+    Development,
+    Http,
+    Server,
+    SmartHost,
+    Smtp,
+    Store,
+    Tls,
+    development,
+)
+from smtpeter.config.template import template
+from smtpeter.config.values import Listen, Network, TlsMode, Via, matches
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "Delivery",
+    "Development",
+    "Http",
+    "Listen",
+    "Mistake",
+    "Network",
+    "Server",
+    "SmartHost",
+    "Smtp",
+    "Store",
+    "Tls",
+    "TlsMode",
+    "Via",
+    "development",
+    "load",
+    "matches",
+    "template",
+]
