@@ -14,7 +14,7 @@ from smtpeter.model.reply import Reply
 MAX_OCTETS = 64 * 1024  # one reply with all its lines
 MAX_LINES = 100
 MAX_LINE_OCTETS = 4 * 1024  # more than the 512 of RFC 5321 4.5.3.1.5, which many servers overstep
-MAX_TEXT_OCTETS = 1024  # what is kept of the text unless the caller wants all of it
+MAX_TEXT_OCTETS = 1024  # what is kept of the text (T3)
 
 # Reply-line of RFC 5321 4.2: the code, then nothing, or a hyphen when lines follow, or a space
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?\Z", re.DOTALL)
@@ -56,11 +56,14 @@ class ReplyParser:
         self._scanned = max(self._scanned - self._start, 0)
         self._start = 0
 
-    def next(self, max_text_octets: int = MAX_TEXT_OCTETS) -> Reply | None:
-        """Gives the next complete reply, or None when bytes are missing. Raises InvalidReply."""
+    def next(self, *, is_whole: bool = False) -> Reply | None:
+        """Gives the next complete reply, or None when bytes are missing. Raises InvalidReply.
+
+        `is_whole`: a positive reply is not cut to MAX_TEXT_OCTETS, for it is a list that we go by (EHLO).
+        """
         if not self._lines and self._scanned == self._start:
             plain = _PLAIN.match(self._buffer, self._start)
-            if plain is not None and plain.end() - self._start <= max_text_octets:
+            if plain is not None and plain.end() - self._start <= MAX_TEXT_OCTETS:
                 self._start = self._scanned = plain.end()
                 code, status, text = plain.groups()
                 if status is not None and status[0] != code[0]:
@@ -68,7 +71,7 @@ class ReplyParser:
                 return Reply(int(code), status.decode() if status else "", (text.decode() if text else "",))
         while (line := self._next_line()) is not None:
             if self._take_line(line):
-                return self._finish(max_text_octets)
+                return self._finish(MAX_OCTETS if is_whole and line[:1] == b"2" else MAX_TEXT_OCTETS)
         return None
 
     def _next_line(self) -> bytes | None:

@@ -1,0 +1,237 @@
+"""Connections to remote mail servers: opened, introduced, used for one message after the other, left.
+
+`Connection.open` and `Connection.transact` give values for all that a remote host or the net may do. They raise
+ValueError for an envelope that would break out of its command (B1), RuntimeError for a connection that must not be
+used again (T2), and CancelledError; the connection is gone after each of them.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from smtpeter.model.outcome import Kind, Result, State, TlsFacts
+from smtpeter.model.reply import Reply
+from smtpeter.wire.smtp_client import Acquaintance, Introduction, introduce, leave, transact
+from smtpeter.wire.smtp_commands import Envelope, Extensions
+from smtpeter.wire.smtp_steps import Break, Ending, TlsPolicy
+from smtpeter.world.alarm import Alarm
+from smtpeter.world.conversation import ClientTimeouts, Driver
+from smtpeter.world.seams import Clock, Dialer, Stream
+from smtpeter.world.stream import BindError
+from smtpeter.world.tls import ClientContexts
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Where a connection goes: an address, and `mta`, the host's name, which its certificate has to bear."""
+
+    ip: str
+    port: int = 25
+    mta: str = ""
+    local_ip: str = ""  # "": whichever the machine chooses
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What became of one transaction. `reply` is the one that decided; None: there was none, or we did not ask."""
+
+    result: Result
+    reply: Reply | None
+    is_reusable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why there is no connection. `may_redial_plain`: TLS failed, and the policy allows another try without it."""
+
+    result: Result
+    reply: Reply | None = None
+    may_redial_plain: bool = False
+
+
+class Connection:
+    """One connection that is open and introduced, for one transaction after the other. Not for two tasks at a time."""
+
+    __slots__ = (
+        "_alarm",
+        "_clock",
+        "_driver",
+        "_must_reset",
+        "_timeouts",
+        "durations",
+        "extensions",
+        "idle_since",
+        "is_reusable",
+        "messages_sent",
+        "remote",
+        "tls",
+        "transcript",
+    )
+
+    def __init__(
+        self, driver: Driver, alarm: Alarm, clock: Clock, timeouts: ClientTimeouts, remote: Remote, met: Acquaintance
+    ) -> None:
+        """Is for `open`."""
+        self._driver = driver
+        self._alarm = alarm
+        self._clock = clock
+        self._timeouts = timeouts
+        self._must_reset = False
+        self.remote = remote
+        self.extensions: Extensions = met.extensions
+        self.tls = met.tls
+        self.transcript = met.transcript  # of the introduction
+        self.durations: dict[str, float] = {}  # of the introduction
+        self.messages_sent = 0  # transactions begun
+        self.is_reusable = True
+        self.idle_since = clock.monotonic()
+
+    @classmethod
+    async def open(
+        cls,
+        dialer: Dialer,
+        clock: Clock,
+        remote: Remote,
+        introduction: Introduction,
+        contexts: ClientContexts,
+        timeouts: ClientTimeouts,
+    ) -> "Connection | Trouble":
+        """Connects and introduces us; gives the trouble when that did not succeed."""
+        durations: dict[str, float] = {}
+        alarm = Alarm()
+        begun = clock.monotonic()
+        try:
+            stream = await _dial(dialer, remote, alarm, timeouts.connect.total_seconds())
+        except Break as end:
+            durations[State.CONNECT.value] = clock.monotonic() - begun
+            alarm.close()
+            return Trouble(_unconnected(end, remote, durations))
+        durations[State.CONNECT.value] = clock.monotonic() - begun
+        driver = Driver(stream, clock, alarm, timeouts, contexts, remote.mta)
+        try:
+            met = await driver.run(introduce(introduction), durations, timeouts.whole.total_seconds())
+        except BaseException:
+            alarm.close()
+            stream.abort()
+            raise
+        if isinstance(met, Acquaintance):
+            connection = cls(driver, alarm, clock, timeouts, remote, met)
+            connection.durations = durations
+            return connection
+        alarm.close()
+        _part(stream, met)
+        result = _result(met, stream, remote, None, durations)
+        may_redial = met.is_handshake and introduction.tls is TlsPolicy.OPPORTUNISTIC and not introduction.is_tls_first
+        return Trouble(result, met.reply, may_redial)
+
+    @property
+    def local_ip(self) -> str:
+        """The address that we send from."""
+        return self._driver.stream.local_ip
+
+    @property
+    def remote_ip(self) -> str:
+        """The address of the remote host."""
+        return self._driver.stream.remote_ip
+
+    async def transact(self, envelope: Envelope, content: Sequence[bytes]) -> Exchange:
+        """Hands over one message: `content` in pieces, final, not dot-stuffed."""
+        if not self.is_reusable:
+            raise RuntimeError("the connection must not be used again")
+        self.is_reusable = False  # until its end has been seen
+        durations: dict[str, float] = {}
+        octets = sum(map(len, content))
+        seconds = self._timeouts.whole.total_seconds() + octets / self._timeouts.min_octets_per_second
+        conversation = transact(
+            self.extensions, envelope, content, is_used=self.messages_sent > 0, must_reset=self._must_reset
+        )
+        self.messages_sent += 1
+        try:
+            ending = await self._driver.run(conversation, durations, seconds)
+        except BaseException:
+            self.abort()
+            raise
+        self.idle_since = self._clock.monotonic()
+        self._must_reset = ending.must_reset
+        self.is_reusable = ending.is_reusable and self._driver.is_in_step
+        if not self.is_reusable:
+            self.abort()
+        result = _result(ending, self._driver.stream, self.remote, self.tls, durations)
+        return Exchange(result, ending.reply, self.is_reusable)
+
+    async def quit(self) -> None:
+        """Says goodbye and closes; what the server answers does not matter. No effect when closed."""
+        if not self.is_reusable:
+            return
+        self.is_reusable = False
+        try:
+            await self._driver.run(leave(), {}, self._timeouts.reset.total_seconds())
+        finally:
+            self._alarm.close()
+            self._driver.stream.close()
+
+    def abort(self) -> None:
+        """Closes at once."""
+        self.is_reusable = False
+        self._alarm.close()
+        self._driver.stream.abort()
+
+
+async def _dial(dialer: Dialer, remote: Remote, alarm: Alarm, seconds: float) -> Stream:
+    """Gives a connected stream, or raises Break."""
+    alarm.begin(seconds)
+    alarm.set(seconds)
+    try:
+        return await dialer.dial(remote.ip, remote.port, remote.local_ip)
+    except BindError as error:
+        raise Break(Kind.ERROR, f"{error}") from None
+    except TimeoutError:
+        raise Break(Kind.TIMEOUT, "The connection could not be made in time.") from None
+    except OSError as error:
+        raise Break(Kind.LOST, f"The connection could not be made: {error.strerror or error}") from None
+    except asyncio.CancelledError:
+        if not alarm.is_ours():
+            raise
+        raise Break(Kind.TIMEOUT, "The connection could not be made in time.") from None
+    finally:
+        alarm.end()
+
+
+def _unconnected(end: Break, remote: Remote, durations: dict[str, float]) -> Result:
+    return Result(
+        state=State.BIND if end.kind is Kind.ERROR else State.CONNECT,
+        kind=end.kind,
+        description=str(end),
+        local_ip=remote.local_ip,
+        remote_ip=remote.ip,
+        mta=remote.mta,
+        durations=durations,
+    )
+
+
+def _part(stream: Stream, ending: Ending) -> None:
+    """Leaves a server with which the introduction did not succeed."""
+    if ending.kind is Kind.ERROR and not ending.is_handshake:
+        stream.write(b"QUIT\r\n")  # RFC 5321 3.1; its reply is not worth waiting for
+        stream.close()
+    else:
+        stream.abort()
+
+
+def _result(
+    ending: Ending, stream: Stream, remote: Remote, tls: TlsFacts | None, durations: dict[str, float]
+) -> Result:
+    return Result(
+        state=ending.state,
+        kind=ending.kind,
+        code=ending.reply.code if ending.reply is not None else 0,
+        status=ending.status,
+        description=ending.description,
+        local_ip=stream.local_ip,
+        remote_ip=stream.remote_ip,
+        mta=remote.mta,
+        tls=tls,
+        durations=durations,
+        transcript=ending.transcript,
+        is_uncertain=ending.is_uncertain,
+    )

@@ -1,0 +1,214 @@
+"""Drives the SMTP conversations of wire/smtp_client.py over a stream, each stage within its time limit.
+
+The protocol is in the conversation, the bytes are in the stream; what is here is time. A limit is the total for its
+stage, from the reply before it to the last octet of its own, so that a server which sends an octet now and then gains
+nothing (T1). All that a remote host or the net may do is told to the conversation as `Break`.
+
+Sources: RFC 5321 4.5.3.2; reliability-security section 3.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from typing import TypeVar
+
+from smtpeter.model.outcome import Kind, State, TlsFacts
+from smtpeter.model.reply import Reply
+from smtpeter.wire.smtp_reply import InvalidReply, ReplyParser
+from smtpeter.wire.smtp_steps import Answer, Block, Break, Conversation, Read, StartTls, Step, TlsPolicy, Write
+from smtpeter.world.alarm import Alarm
+from smtpeter.world.seams import Clock, Stream
+from smtpeter.world.tls import ClientContexts
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTimeouts:
+    """How long each stage may take in all; RFC 5321 4.5.3.2 where it says something, else the product's own figure."""
+
+    connect: timedelta = timedelta(seconds=30)  # per address
+    intro: timedelta = timedelta(minutes=5)  # RFC 5321 4.5.3.2.1
+    ehlo: timedelta = timedelta(minutes=5)  # HELO too
+    starttls: timedelta = timedelta(minutes=1)
+    handshake: timedelta = timedelta(minutes=1)
+    auth: timedelta = timedelta(minutes=2)  # each of its steps
+    mailfrom: timedelta = timedelta(minutes=5)  # RFC 5321 4.5.3.2.2
+    rcptto: timedelta = timedelta(minutes=5)  # RFC 5321 4.5.3.2.3
+    data: timedelta = timedelta(minutes=2)  # RFC 5321 4.5.3.2.4
+    block: timedelta = timedelta(minutes=3)  # RFC 5321 4.5.3.2.5
+    message: timedelta = timedelta(minutes=10)  # RFC 5321 4.5.3.2.6: end of data to its reply
+    reset: timedelta = timedelta(seconds=20)  # RSET and QUIT
+    whole: timedelta = timedelta(hours=1)  # a message with all its stages, beside the time for its octets
+    min_octets_per_second: int = 500  # of content, on average
+
+
+@lru_cache(maxsize=64)
+def _stage_seconds(timeouts: ClientTimeouts) -> Mapping[State, float]:
+    return {
+        state: limit.total_seconds()
+        for state, limit in {
+            State.INTRO: timeouts.intro,
+            State.EHLO: timeouts.ehlo,
+            State.HELO: timeouts.ehlo,
+            State.STARTTLS: timeouts.starttls,
+            State.AUTH: timeouts.auth,
+            State.MAILFROM: timeouts.mailfrom,
+            State.RCPTTO: timeouts.rcptto,
+            State.DATA: timeouts.data,
+            State.MESSAGE: timeouts.message,
+            State.IDLE: timeouts.reset,
+        }.items()
+    }
+
+
+class Driver:
+    """Carries out the steps of conversations on one stream."""
+
+    __slots__ = (
+        "_alarm",
+        "_clock",
+        "_contexts",
+        "_last",
+        "_name",
+        "_parser",
+        "_seconds",
+        "_sent",
+        "_timeouts",
+        "stream",
+    )
+
+    def __init__(
+        self, stream: Stream, clock: Clock, alarm: Alarm, timeouts: ClientTimeouts, contexts: ClientContexts, name: str
+    ) -> None:
+        self.stream = stream
+        self._clock = clock
+        self._alarm = alarm
+        self._timeouts = timeouts
+        self._seconds = _stage_seconds(timeouts)
+        self._contexts = contexts
+        self._name = name
+        self._parser = ReplyParser()
+        self._last = 0.0  # when the last reply came, on the clock
+        self._sent = (0, 0.0)  # octets of the content so far, and when it was begun
+
+    @property
+    def is_in_step(self) -> bool:
+        """True when the remote host has said nothing beyond what was asked (T2)."""
+        return self._parser.is_empty
+
+    async def run(self, conversation: Conversation[T], durations: dict[str, float], seconds: float) -> T:
+        """Drives a conversation to its end, within so many seconds in all, and notes how long each stage took."""
+        self._last = self._clock.monotonic()
+        self._sent = (0, 0.0)
+        self._alarm.begin(seconds)
+        try:
+            step = next(conversation)
+            while True:
+                try:
+                    answer = await self._carry_out(step, durations)
+                except Break as end:
+                    self._note_break(step, durations)
+                    step = conversation.throw(end)
+                else:
+                    step = conversation.send(answer)
+        except StopIteration as end:
+            ended: T = end.value
+            return ended
+        finally:
+            self._alarm.end()
+
+    async def _carry_out(self, step: Step, durations: dict[str, float]) -> Answer:
+        try:
+            match step:
+                case Read(state, is_whole):
+                    return await self._read(state, durations, is_whole=is_whole)
+                case Write(data):
+                    self._write(data)
+                case Block(data):
+                    await self._send_block(data)
+                case StartTls(policy):
+                    return await self._start_tls(policy, durations)
+        except InvalidReply as error:
+            raise Break(Kind.INVALID, str(error)) from None
+        except TimeoutError as error:
+            raise Break(Kind.TIMEOUT, f"The connection has timed out: {error}") from None
+        except ConnectionError as error:
+            raise Break(Kind.LOST, f"The connection was lost: {error}") from None
+        except asyncio.CancelledError:
+            if self._alarm.is_ours():
+                raise Break(Kind.TIMEOUT, "The server has not answered in time.") from None
+            raise
+        return None
+
+    async def _read(self, state: State, durations: dict[str, float], *, is_whole: bool) -> Reply:
+        self._alarm.set(self._seconds[state])
+        parser = self._parser
+        while (reply := parser.next(is_whole=is_whole)) is None:
+            data = await self.stream.read()
+            if not data:
+                raise Break(Kind.LOST, "The server has closed the connection.")
+            parser.receive(data)
+        self._note(state, durations)
+        return reply
+
+    def _note(self, state: State, durations: dict[str, float]) -> None:
+        now = self._clock.monotonic()
+        durations[state.value] = durations.get(state.value, 0.0) + now - self._last
+        self._last = now
+
+    def _note_break(self, step: Step, durations: dict[str, float]) -> None:
+        match step:
+            case Read(state):
+                self._note(state, durations)
+            case Block():
+                self._note(State.MESSAGE, durations)
+            case StartTls():
+                self._note(State.STARTTLS, durations)
+            case Write():
+                pass  # takes no time
+
+    def _write(self, data: bytes) -> None:
+        if not self._parser.is_empty:
+            # an answer before its question: from here on it would be taken for that of another command (T2)
+            raise Break(Kind.INVALID, "The server has sent a reply that nothing was asked for.")
+        self.stream.write(data)
+
+    async def _send_block(self, data: bytes) -> None:
+        limit = self._timeouts.block.total_seconds()
+        octets, begun = self._sent
+        now = self._clock.monotonic()
+        if octets == 0:
+            begun = now
+        octets += len(data)
+        self._sent = (octets, begun)
+        # the first limit is for this block, the second for the average since the content was begun
+        self._alarm.set(min(limit, begun + limit + octets / self._timeouts.min_octets_per_second - now))
+        self._write(data)
+        await self.stream.drain()
+
+    async def _start_tls(self, policy: TlsPolicy, durations: dict[str, float]) -> TlsFacts:
+        if not self._parser.is_empty:
+            # said in plain text, to be taken as said inside TLS: somebody between us and the server (RFC 3207 6)
+            raise Break(Kind.INVALID, "The server has sent data ahead of the TLS handshake.")
+        is_verified = policy is TlsPolicy.VERIFIED
+        context = self._contexts.verified if is_verified else self._contexts.opportunistic
+        self._alarm.set(self._timeouts.handshake.total_seconds())
+        try:
+            facts = await self.stream.start_tls(context, self._name)
+        except ssl.SSLError as error:
+            # RFC 3463 3.8: X.7.5 cryptographic failure
+            raise Break(Kind.ERROR, f"TLS failed: {error}", status="4.7.5", is_handshake=True) from None
+        except TimeoutError:
+            raise Break(Kind.TIMEOUT, "The TLS handshake has timed out.", is_handshake=True) from None
+        except ConnectionError as error:
+            raise Break(Kind.LOST, f"TLS failed: {error}", is_handshake=True) from None
+        except asyncio.CancelledError:
+            if not self._alarm.is_ours():
+                raise
+            raise Break(Kind.TIMEOUT, "The TLS handshake has timed out.", is_handshake=True) from None
+        self._note(State.STARTTLS, durations)
+        return facts
