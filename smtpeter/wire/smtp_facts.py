@@ -1,0 +1,112 @@
+"""What an SMTP server session is told (its policy) and what it tells (facts).
+
+The session of smtp_server knows the protocol and nothing else. All that differs between the roles of a server is in
+`ServerPolicy`; all that somebody else must do or decide is a fact. Facts marked *asks* wait for `Session.answer`.
+"""
+
+from dataclasses import dataclass, field
+
+from smtpeter.model.message import Recipient
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPolicy:
+    """What a role may vary. The default is a submission server without certificate."""
+
+    hostname: str
+    max_message_bytes: int = 50 * 1024 * 1024
+    max_recipients: int = 1000
+    max_envelope_octets: int = 256 * 1024  # of all MAIL and RCPT lines of one transaction
+    requires_tls: bool = True
+    requires_auth: bool = True
+    allows_auth: bool = True
+    allows_plain_auth: bool = False  # AUTH without TLS: development on loopback only
+    has_tls: bool = False  # there is a certificate
+    rejects_bare_newlines: bool = False  # else they are made CRLF
+    allows_source_routes: bool = True  # they are taken off
+    accepts_postmaster: bool = False  # `<postmaster>` without domain is the one at `hostname`
+    asks_sender: bool = False
+    asks_recipient: bool = False
+    max_errors: int = 10
+    max_idle_commands: int = 100
+    max_failed_logins: int = 3
+    max_long_lines: int = 2  # one more closes the session
+    max_line_octets: int = 2048  # with CRLF
+    max_auth_line_octets: int = 12288  # with CRLF; RFC 4954 4
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpEnvelope:
+    """One complete transaction without its body. `sender` "" is the null path; SIZE not given: None."""
+
+    sender: str
+    recipients: tuple[Recipient, ...]
+    declared_bytes: int | None = None
+    is_8bit: bool = False
+    ret: str = ""
+    envid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsGiven:
+    """*Asks.* The client logs in; a positive answer makes it authenticated."""
+
+    mechanism: str
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsRequested:
+    """The handshake begins once the output is sent; then `Session.tls_started`. What came in before it is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderGiven:
+    """*Asks*, when the policy says so."""
+
+    sender: str
+    declared_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientGiven:
+    """*Asks*, when the policy says so."""
+
+    sender: str
+    recipient: Recipient
+
+
+@dataclass(frozen=True, slots=True)
+class BodyBegun:
+    """The client was told to send the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyPart:
+    """The next octets of the message: dots unstuffed, line ends made CRLF when the policy does so."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """*Asks.* The body parts since `BodyBegun` are the whole message of this envelope."""
+
+    envelope: SmtpEnvelope
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRefused:
+    """The body was broken or too large and has been refused at its end; its parts are worth nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The session is over: send the output and close. `is_wished`: the client has said QUIT or sends nothing more."""
+
+    is_wished: bool = False
+
+
+Question = CredentialsGiven | SenderGiven | RecipientGiven | MessageReceived
+Fact = Question | TlsRequested | BodyBegun | BodyPart | MessageRefused | Ended

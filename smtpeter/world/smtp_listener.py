@@ -1,0 +1,110 @@
+"""Listens for SMTP clients and gives each a connection (smtp_connection) that asks the door.
+
+A listener has one port and one kind of TLS. It counts what is open, lets the time limits be checked, and ends
+everything in order: `drain` first (421 to whoever has no message on its way), `close` then.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+from smtpeter.world.smtp_connection import Admission, Connection, Patience, Peer, Settings, SmtpDoor
+
+__all__ = ["Admission", "Listener", "Patience", "Peer", "SmtpDoor", "start"]
+
+CHECK_SECONDS = 5.0
+BACKLOG = 1024
+
+
+class Listener:
+    """One open port."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._is_draining = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._timer = self._loop.call_later(CHECK_SECONDS, self._check_again)
+
+    @property
+    def port(self) -> int:
+        """The port, also when 0 was asked for."""
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def open_connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._connections)
+
+    async def open(self, host: str, port: int, *, shares_port: bool) -> None:
+        """Begins to listen. Raises OSError."""
+        self._server = await self._loop.create_server(
+            self._connect, host, port, backlog=BACKLOG, reuse_port=shares_port or None
+        )
+
+    def check(self, now: float) -> None:
+        """Ends connections whose time is used up at `now`, on the clock of the event loop."""
+        for connection in tuple(self._connections):
+            connection.check(now)
+
+    async def drain(self, max_seconds: float = 30.0) -> None:
+        """Refuses what is new with 421 and waits until the messages on their way are answered, or the time is up."""
+        self._is_draining = True
+        for connection in tuple(self._connections):
+            connection.drain()
+        try:
+            await asyncio.wait_for(self._empty.wait(), max_seconds)
+        except TimeoutError:
+            pass  # `close` ends the rest
+
+    async def close(self) -> None:
+        """Stops listening and closes what is still open at once."""
+        self._timer.cancel()
+        if self._server is not None:
+            self._server.close()
+        for connection in tuple(self._connections):
+            connection.abort()
+        await self._empty.wait()
+
+    def _connect(self) -> Connection:
+        connection = Connection(self._settings, self._forget, is_draining=self._is_draining)
+        self._connections.add(connection)
+        self._empty.clear()
+        return connection
+
+    def _forget(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
+
+    def _check_again(self) -> None:
+        self.check(self._loop.time())
+        self._timer = self._loop.call_later(CHECK_SECONDS, self._check_again)
+
+
+async def start(
+    door: SmtpDoor,
+    host: str,
+    port: int,
+    tls: Callable[[], ssl.SSLContext] | None = None,
+    *,
+    spool_folder: Path,
+    implicit: bool = False,
+    patience: Patience | None = None,
+    shares_port: bool = False,
+) -> Listener:
+    """Listens on `port` (0: any free one). Raises OSError.
+
+    `tls` gives the context for each handshake, so that a new certificate is used at once; None: no TLS. `implicit`:
+    TLS from the first byte, else STARTTLS. `shares_port`: several processes listen on it (SO_REUSEPORT).
+    """
+    if implicit and tls is None:
+        raise ValueError("TLS from the first byte needs a context")
+    listener = Listener(Settings(door, spool_folder, patience or Patience(), tls, implicit))
+    await listener.open(host, port, shares_port=shares_port)
+    return listener
