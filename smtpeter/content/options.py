@@ -1,0 +1,160 @@
+"""The x-smtpeter-* header fields: what a message itself says about how it is to be treated.
+
+The same names may come in the header of a message or in the `extra` property of a send call. All are taken out before
+the message leaves, known or not (smtp-api.md, features per message). A value that cannot be understood refuses the
+message: sending it in another way than its sender asked for is worse than not sending it.
+
+Raises Refused: `invalid_header` naming the field, `not_available` for what this release does not do.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from smtpeter.model.account import Features
+from smtpeter.model.refusal import Refused
+
+PREFIX = "x-smtpeter-"
+MAX_TAGS = 32
+MAX_TAG = 128
+
+# the name behind the prefix -> the property it sets; the second spelling of four of them is that of older documents
+_NAMES = {
+    "inlinecss": "inlinecss",
+    "inlinizecss": "inlinecss",
+    "trackclicks": "trackclicks",
+    "clicktracking": "trackclicks",
+    "trackopens": "trackopens",
+    "openstracking": "trackopens",
+    "trackbounces": "trackbounces",
+    "bouncetracking": "trackbounces",
+    "preventscam": "preventscam",
+    "images": "images",
+    "tags": "tags",
+    "stream": "stream",
+    "maxdelivertime": "maxdelivertime",
+}
+_NOT_AVAILABLE = frozenset({"template", "data", "sendat", "metadata"})
+_SWITCHES = frozenset({"inlinecss", "trackclicks", "trackopens", "trackbounces", "preventscam"})
+_BOOLEANS = {
+    **dict.fromkeys(("true", "1", "yes", "on"), True),
+    **dict.fromkeys(("false", "0", "no", "off"), False),
+}
+_STREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_MOMENT = re.compile(r"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)\Z", re.ASCII)
+_NO_TAG = re.compile(r"[\s;\x00-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True, slots=True)
+class OptionHeaders:
+    """What the option fields said; None where they said nothing."""
+
+    features: Features = Features()
+    tags: tuple[str, ...] | None = None
+    stream: str | None = None
+    max_deliver_time: datetime | None = None
+
+
+NOTHING = OptionHeaders()
+
+
+def is_option(name: str) -> bool:
+    """True for a field that is ours, in any case."""
+    return name[: len(PREFIX)].lower() == PREFIX
+
+
+def read_options(fields: Iterable[tuple[str, str]]) -> OptionHeaders:
+    """Gives what the option fields among these names and unfolded values say. Others are passed over."""
+    found: dict[str, tuple[str, str]] = {}
+    for name, text in fields:
+        if not is_option(name):
+            continue
+        key = name[len(PREFIX) :].lower()
+        if key in _NOT_AVAILABLE:
+            raise Refused("not_available", feature=f"The header {PREFIX}{key}")
+        known = _NAMES.get(key)
+        if known is None:
+            continue
+        value = text.strip()
+        if known in found and found[known][1] != value:
+            raise _invalid(PREFIX + key, "it is given more than once, with different values")
+        found[known] = (PREFIX + key, value)
+    return _read(found) if found else NOTHING
+
+
+def _read(found: dict[str, tuple[str, str]]) -> OptionHeaders:
+    switches = {key: _boolean(*found[key]) for key in _SWITCHES & found.keys()}
+    images = _images(*found["images"]) if "images" in found else None
+    return OptionHeaders(
+        features=Features(images=images, **switches),
+        tags=_tags(*found["tags"]) if "tags" in found else None,
+        stream=_stream(*found["stream"]) if "stream" in found else None,
+        max_deliver_time=_moment(*found["maxdelivertime"]) if "maxdelivertime" in found else None,
+    )
+
+
+def _invalid(name: str, reason: str) -> Refused:
+    return Refused("invalid_header", header=name, reason=reason)
+
+
+def _boolean(name: str, text: str) -> bool:
+    value = _BOOLEANS.get(text.lower())
+    if value is None:
+        raise _invalid(name, "write true or false")
+    return value
+
+
+def _images(name: str, text: str) -> str:
+    match text.lower():
+        case "default":
+            return "default"
+        case "hosted":
+            raise Refused("not_available", feature="Hosting of images (images: hosted)")
+        case _:
+            raise _invalid(name, "write default or hosted")
+
+
+def _tags(name: str, text: str) -> tuple[str, ...]:
+    tags = tuple(dict.fromkeys(tag for part in text.split(",", MAX_TAG * MAX_TAGS) if (tag := part.strip())))
+    fault = tags_fault(tags)
+    if fault:
+        raise _invalid(name, fault)
+    return tags
+
+
+def tags_fault(tags: Iterable[str]) -> str:
+    """Gives what is wrong with these tags in half a sentence, "" when nothing is."""
+    count = 0
+    for tag in tags:
+        count += 1
+        if not tag or len(tag) > MAX_TAG:
+            return f"a tag has 1 to {MAX_TAG} characters"
+        if _NO_TAG.search(tag):
+            return "a tag must not hold white space, semicolons or control characters"
+    return f"at most {MAX_TAGS} tags can be given" if count > MAX_TAGS else ""
+
+
+def _stream(name: str, text: str) -> str:
+    if not _STREAM.match(text):
+        raise _invalid(name, "a stream is named by up to 64 letters, digits, dots, hyphens and underscores")
+    return text
+
+
+def _moment(name: str, text: str) -> datetime:
+    moment = parse_moment(text)
+    if moment is None:
+        raise _invalid(name, "write the time as YYYY-MM-DD hh:mm:ss, in UTC")
+    return moment
+
+
+def parse_moment(text: str) -> datetime | None:
+    """Gives the moment that `YYYY-MM-DD hh:mm:ss` names in UTC, None when it is anything else or does not exist."""
+    found = _MOMENT.match(text)
+    if not found:
+        return None
+    year, month, day, hour, minute, second = map(int, found.groups())
+    try:
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return None
