@@ -18,6 +18,7 @@ from smtpeter.wire.encoded_words import clean, decode_text, decode_unlabelled, e
 from smtpeter.wire.headers import fold
 
 _MAX_CACHED = 256
+_MAX_PLAIN_NAME = 200
 
 # the tokens of RFC 5322 3.2.3, 3.2.4 and 3.4; an atom may hold dots (a dot-atom, or the obsolete phrase "John Q. Doe")
 _TOKEN = re.compile(
@@ -84,12 +85,11 @@ def write_list(name: str, boxes: Iterable[Mailbox]) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _write_name(name: str) -> str:
-    if name.isascii() and "=?" not in name:
+    # a name can only be folded at its blanks, so a long one goes as encoded words
+    if name.isascii() and "=?" not in name and len(name) <= _MAX_PLAIN_NAME:
         if _ATOMS.match(name):
             return name
-        # RFC 5322 3.2.4; a quoted string can only be folded at its blanks, so a long one goes as encoded words
-        if len(name) <= 200:
-            return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'  # RFC 5322 3.2.4
     return " ".join(encode_words(name))
 
 
