@@ -187,7 +187,7 @@ def transact(
     size = sum(map(len, content))
     objection = _objection(record, peer, envelope, size)
     if objection is not None:
-        return objection
+        return replace(objection, must_reset=must_reset)
     commands = commands_for(peer, envelope, size, must_reset=must_reset)
     group = encoded(*[line for _, line in commands])  # all of it is checked before any of it is said
     try:

@@ -94,7 +94,7 @@ def needs_utf8(envelope: Envelope) -> bool:
 
 def commands_for(peer: Extensions, envelope: Envelope, size: int, *, must_reset: bool) -> list[Command]:
     """Gives what is said up to the content. Raises ValueError when a value would break out of its command."""
-    mail = f"MAIL FROM:<{_path(envelope.sender)}>"
+    mail = f"MAIL FROM:<{_path(envelope.sender)}>" if envelope.sender else "MAIL FROM:<>"  # RFC 5321 4.5.5
     rcpt = f"RCPT TO:<{_path(envelope.recipient)}>"
     if peer.has_size:
         mail += f" SIZE={size}"
@@ -117,8 +117,8 @@ _NO_DSN = Envelope("", "").dsn
 
 
 def _path(address: str) -> str:
-    """Gives the address, or "" for the null path. Raises ValueError when it would end its own path."""
-    if address and _MAILBOX.match(address) is None:
+    """Gives the address. Raises ValueError when it would end its own path."""
+    if _MAILBOX.match(address) is None:
         raise ValueError("an address of the envelope is malformed")
     return address
 
