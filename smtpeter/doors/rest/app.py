@@ -1,0 +1,166 @@
+"""The REST door as an ASGI application: what every call goes through before and after its resource.
+
+The steps stand in `_answer`: way, address, method, token, scope, pace, resource. Addresses are a table looked up by
+name, because a list of patterns tried one after another costs more than the rest of a small call. Whatever happens,
+the answer has an X-Request-Id, and what is not a refusal is logged with it and told as 500 without its cause (W2).
+"""
+
+import math
+import secrets
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import structlog
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from smtpeter.doors.rest import messages
+from smtpeter.doors.rest.call import Call
+from smtpeter.doors.rest.client import find_client, take_token
+from smtpeter.doors.rest.decode import ClientGone
+from smtpeter.doors.rest.errors import Problem, refusal_response
+from smtpeter.doors.rest.events import events_of_message
+from smtpeter.doors.rest.form import FormError, decode_form
+from smtpeter.doors.rest.gateway import Gateway
+from smtpeter.doors.rest.pace import Pace
+from smtpeter.doors.rest.send import send
+from smtpeter.doors.rest.settings import RestSettings
+from smtpeter.model.refusal import Refused
+
+_MAX_WARNING = 1024
+_log = structlog.get_logger()
+
+Resource = Callable[[Call], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A resource: the scope that it needs and what answers each method. A `*` in its path is an argument."""
+
+    path: str
+    scope: str
+    methods: dict[str, Resource]
+
+
+ROUTES = (
+    Route("send", "send", {"POST": send}),
+    Route("events/messageid/*", "read", {"GET": events_of_message}),
+    Route("message/*", "read", {"GET": messages.message}),
+    Route("recipient/*", "read", {"GET": messages.recipient}),
+    Route("envelope/*", "read", {"GET": messages.envelope}),
+    Route("text/*", "read", {"GET": messages.text}),
+    Route("html/*", "read", {"GET": messages.html}),
+    Route("headers/*", "read", {"GET": messages.headers}),
+    Route("header/*", "read", {"GET": messages.headers}),
+    Route("mime/*", "read", {"GET": messages.mime}),
+)
+# everything before the first argument, then the number of arguments
+_BY_PATH = {(route.path.partition("/*")[0], route.path.count("*")): route for route in ROUTES}
+
+
+def build_app(gateway: Gateway, settings: RestSettings, monotonic: Callable[[], float] = time.monotonic) -> ASGIApp:
+    """Gives the application. `monotonic` gives seconds, for the pace of tokens."""
+    return _RestDoor(gateway, settings, Pace(settings.requests_per_second, settings.request_burst, monotonic))
+
+
+class _RestDoor:
+    def __init__(self, gateway: Gateway, settings: RestSettings, pace: Pace) -> None:
+        self._gateway = gateway
+        self._settings = settings
+        self._pace = pace
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await _live(receive, send)
+        if scope["type"] != "http":
+            return await send({"type": "websocket.close", "code": 1003})
+        request_id = secrets.token_hex(8)
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        try:
+            response = await self._answer(scope, headers, receive)
+        except (Problem, Refused) as refused:
+            response = refusal_response(refused, headers.get(b"accept", b"").decode("latin-1"))
+        except ClientGone:
+            return None
+        except Exception:
+            # as text, since a log renderer that shows local variables would show the token too (K4)
+            trace = traceback.format_exc()
+            _log.error("rest.failed", request=request_id, method=scope["method"], path=scope["path"], trace=trace)
+            response = refusal_response(Problem("internal_error"), headers.get(b"accept", b"").decode("latin-1"))
+        response.raw_headers.append((b"x-request-id", request_id.encode("ascii")))
+        await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+        # RFC 9110 9.3.2: HEAD has the fields of GET and no content
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
+        return None
+
+    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Response:
+        token = take_token(scope, headers)  # first, so that no log sees it
+        client = find_client(scope, headers, self._settings)
+        path, route, arguments = _find(scope)
+        resource = _method(route, scope["method"])
+        if not token:
+            raise Problem("token_missing", headers={"WWW-Authenticate": "Bearer"})
+        identity = await self._gateway.identify(token)
+        if identity is None:
+            # RFC 6750 3.1
+            raise Problem("token_invalid", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+        if route.scope not in identity.scopes:
+            raise Problem("scope_missing", scope=route.scope)
+        if wait := self._pace.wait_for(identity.credential):
+            seconds = math.ceil(wait)
+            raise Problem("too_many_requests", headers={"Retry-After": str(seconds)}, seconds=seconds)
+        try:
+            query = decode_form(scope["query_string"]) if scope["query_string"] else {}
+        except FormError as wrong:
+            raise Problem("invalid_query", reason=wrong) from None
+        call = Call(self._gateway, self._settings, identity, client, headers, path, arguments, query, receive)
+        try:
+            response = await resource(call)
+        except (Problem, Refused) as refused:
+            response = refusal_response(refused, headers.get(b"accept", b"").decode("latin-1"))
+        if call.unknown:
+            response.raw_headers.append((b"warning-unknown", _warning(call.unknown)))
+        return response
+
+
+def _find(scope: Scope) -> tuple[str, Route, tuple[str, ...]]:
+    """Gives the path as the client may call it again, the route and its arguments. Raises Problem (404)."""
+    path: str = scope["path"]
+    inner = path.removeprefix(scope.get("root_path", "")).removesuffix("/")
+    if inner == "/send":  # an example of the documentation leaves the version out
+        inner = "/v1/send"
+    if inner.startswith("/v1/"):
+        name = inner[4:]
+        if route := _BY_PATH.get((name, 0)):
+            return path, route, ()
+        before, _, argument = name.rpartition("/")
+        if route := _BY_PATH.get((before, 1)):
+            return quote(path), route, (argument,)
+    raise Problem("not_found", hint="the calls of this version begin with /v1/, as /v1/send")
+
+
+def _method(route: Route, method: str) -> Resource:
+    resource = route.methods.get("GET" if method == "HEAD" else method)
+    if resource is None:
+        names = [*route.methods, *(["HEAD"] if "GET" in route.methods else [])]
+        allow = ", ".join(names)
+        raise Problem("method_not_allowed", headers={"Allow": allow}, method=method, allow=allow)
+    return resource
+
+
+def _warning(unknown: list[str]) -> bytes:
+    """Gives the names with commas between them, percent-encoded where a header could not carry them."""
+    names = dict.fromkeys(quote(name[:100], safe=" !#$&'()*+-./:;<=>?@[]^_`{|}~") for name in unknown[:100])
+    return ", ".join(names)[:_MAX_WARNING].encode("ascii")
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """Answers the life cycle messages of the server; the door itself has nothing to start or stop."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,85 @@
+"""One call while it is being answered, and the small answers that the resources share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import Receive
+
+from smtpeter.doors.rest.client import Client
+from smtpeter.doors.rest.decode import Headers
+from smtpeter.doors.rest.errors import Problem
+from smtpeter.doors.rest.gateway import Gateway, MessageView
+from smtpeter.doors.rest.settings import RestSettings
+from smtpeter.model.account import Identity
+from smtpeter.model.message import MessageId, is_message_id
+
+_ENCODER = msgspec.json.Encoder()
+
+
+@dataclass(slots=True)
+class Call:
+    """What a resource needs: who calls, what is in the path behind the resource's name, the query, the body to come.
+
+    A resource puts the names of what it did not use into `unknown`; they go into the Warning-Unknown header.
+    """
+
+    gateway: Gateway
+    settings: RestSettings
+    identity: Identity
+    client: Client
+    headers: Headers
+    path: str
+    arguments: tuple[str, ...]
+    query: dict[str, Any]
+    receive: Receive
+    unknown: list[str] = field(default_factory=list)
+
+    @property
+    def message_id(self) -> MessageId:
+        """The id that ends the path. Raises Problem (404) when it has not the form of one."""
+        if not is_message_id(self.arguments[-1]):
+            raise no_such_message()
+        return MessageId(self.arguments[-1])
+
+    async def message(self) -> MessageView:
+        """Gives the message that the path names. Raises Problem (404)."""
+        found = await self.gateway.message(self.identity.account.id, self.message_id)
+        if found is None:
+            raise no_such_message()
+        return found
+
+    def parameters(self, *known: str) -> dict[str, str]:
+        """Gives the known parameters of the query; others are reported. Raises Problem when one is given twice."""
+        taken: dict[str, str] = {}
+        for name, value in self.query.items():
+            if name not in known:
+                self.unknown.append(name)
+            elif isinstance(value, str):
+                taken[name] = value
+            else:
+                raise Problem("invalid_parameter", field=name, reason=f"The parameter {name} must be given once")
+        return taken
+
+
+def no_such_message() -> Problem:
+    """The 404 for an id that is unknown, malformed, of another account, or no longer kept: always the same (W1)."""
+    return Problem("not_found", hint="there is no such message in this account")
+
+
+def json_response(value: object, headers: Mapping[str, str] | None = None) -> Response:
+    """Gives a 200 with exactly `application/json`, which clients compare as text."""
+    return Response(_ENCODER.encode(value), 200, headers, "application/json")
+
+
+def text_response(text: str) -> Response:
+    """Gives a 200 of plain text in UTF-8."""
+    return Response(text, 200, None, "text/plain")
+
+
+def show_time(moment: datetime | None) -> str | None:
+    """Gives `YYYY-MM-DD hh:mm:ss` in UTC, the one form of times in this API."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if moment else None

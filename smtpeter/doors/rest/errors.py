@@ -1,0 +1,84 @@
+"""How the door says no: one table of its own refusals beside that of the model, and one form for both.
+
+A refusal is a JSON object `{"error": {"code", "message", "field"}}`; a client that asks for `text/plain` gets the
+sentence alone. What a request did wrong is 4xx; a 5xx is our own trouble and says nothing about its cause (W2).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+from starlette.responses import Response
+
+from smtpeter.model.refusal import Refused
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    status: int
+    sentence: str
+
+
+_TABLE = {
+    "https_required": _Entry(400, "This API is served over HTTPS only; call the same address with https://."),
+    "token_missing": _Entry(
+        401, "There is no API token; send it as Authorization: Bearer TOKEN, or as ?access_token=TOKEN."
+    ),
+    "token_invalid": _Entry(401, "The API token is not known; check that it is complete and has not been deleted."),
+    "scope_missing": _Entry(403, "This API token lacks the scope {scope}; use a token that has it."),
+    "not_found": _Entry(404, "There is nothing at this address; {hint}."),
+    "method_not_allowed": _Entry(405, "{method} is not possible here; use {allow}."),
+    "body_too_large": _Entry(413, "The request body is larger than {limit} bytes; send less in one call."),
+    "unsupported_type": _Entry(
+        415, "Send the properties as application/json or application/x-www-form-urlencoded, in UTF-8; {reason}."
+    ),
+    "invalid_json": _Entry(400, "The body is not usable JSON: {reason}."),
+    "invalid_form": _Entry(400, "The form input cannot be read: {reason}."),
+    "invalid_query": _Entry(400, "The query in the address cannot be read: {reason}."),
+    "invalid_parameter": _Entry(400, "{reason}."),
+    "too_many_requests": _Entry(429, "This API token makes too many calls; wait {seconds} s and go on more slowly."),
+    "internal_error": _Entry(
+        500, "Something went wrong on our side; try again, and name the X-Request-Id when you report it."
+    ),
+}
+
+# how long a client waits before it tries again what we could not do (RFC 9110 10.2.3)
+_RETRY_SECONDS = {429: "10", 503: "30"}
+
+
+class Problem(Exception):
+    """A refusal of the door itself. `str()` is the sentence; `headers` go into the answer."""
+
+    def __init__(self, code: str, *, field: str = "", headers: Mapping[str, str] | None = None, **values: object):
+        entry = _TABLE[code]
+        self.code = code
+        self.status = entry.status
+        self.field = field
+        self.headers = dict(headers or {})
+        super().__init__(entry.sentence.format(**values))
+
+
+def refusal_response(refused: Problem | Refused, accept: str) -> Response:
+    """Gives the answer for a refusal, in the form that the Accept header asks for."""
+    if isinstance(refused, Problem):
+        code, status, headers = refused.code, refused.status, refused.headers
+    else:
+        code, status, headers = refused.refusal.slug, refused.refusal.http_status, {}
+    if status in _RETRY_SECONDS:
+        headers = {"Retry-After": _RETRY_SECONDS[status], **headers}
+    message = _shortened(str(refused))
+    if wants_text(accept):
+        return Response(message, status, headers, "text/plain")
+    body = {"error": {"code": code, "message": message, "field": _shortened(refused.field)}}
+    return Response(msgspec.json.encode(body), status, headers, "application/json")
+
+
+def wants_text(accept: str) -> bool:
+    """True when text/plain is asked for and no JSON is named before it."""
+    before, found, _ = accept.lower().partition("text/plain")
+    return bool(found) and "application/json" not in before
+
+
+def _shortened(text: str) -> str:
+    """Gives the text, its middle left out when it quotes too much of what was sent."""
+    return text if len(text) <= 600 else f"{text[:300]} … {text[-200:]}"

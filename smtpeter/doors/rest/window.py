@@ -1,0 +1,138 @@
+"""Which events a call asks for: the window of time, names, tags, and where the page begins (events.md).
+
+A window is never longer than a month. Cursors are an event number with a keyed MAC over it and the message id (W2), so
+that one cannot be made up or carried over to another question.
+"""
+
+import base64
+import calendar
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from smtpeter.doors.rest.errors import Problem
+from smtpeter.doors.rest.gateway import EventView
+from smtpeter.model.event import EVENT_CLASSES
+
+MAX_LIMIT = 1000
+PARAMETERS = ("start", "end", "tags", "type", "limit", "cursor")
+
+_DOCUMENTED = frozenset(("attempt", "bounce", "click", "delivery", "failure", "open", "response"))
+_LATER = frozenset(("abuse", "unsubscribe", "suppression"))  # names that can be asked for and have no records here
+_NAMES = _DOCUMENTED | _LATER | frozenset(EVENT_CLASSES)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
+_LIMIT = re.compile(r"[0-9]{1,4}\Z")
+_MAC_OCTETS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """What to show: `start` ≤ time < `end`, of these names, numbers above `after`, at most `limit`."""
+
+    start: datetime
+    end: datetime
+    names: frozenset[str]
+    tags: frozenset[str]
+    after: int
+    limit: int
+
+    def pick(self, tags: Iterable[str], events: Iterable[EventView]) -> tuple[list[EventView], bool]:
+        """Gives the page of a message's events (its tags given), and whether there are more behind it."""
+        if not self.tags <= frozenset(tags):
+            return [], False
+        found = [
+            view
+            for view in events
+            if view.number > self.after and view.event.name in self.names and self.start <= view.time < self.end
+        ]
+        return found[: self.limit], len(found) > self.limit
+
+
+def read_query(parameters: dict[str, str], accepted: datetime, scope: str, key: bytes) -> EventQuery:
+    """Gives the query for a message accepted at this time; `scope` is what a cursor is bound to. Raises Problem."""
+    start, end = _window(parameters, accepted)
+    return EventQuery(
+        start,
+        end,
+        _names(parameters.get("type", "")),
+        frozenset(tag.strip() for tag in parameters.get("tags", "").split(";") if tag.strip()),
+        _read_cursor(parameters["cursor"], scope, key) if "cursor" in parameters else 0,
+        _limit(parameters.get("limit", str(MAX_LIMIT))),
+    )
+
+
+def write_cursor(number: int, scope: str, key: bytes) -> str:
+    """Gives the cursor for the page behind the event of this number."""
+    raw = number.to_bytes(8, "big")
+    return base64.urlsafe_b64encode(raw + _mac(raw, scope, key)).decode("ascii")
+
+
+def _read_cursor(text: str, scope: str, key: bytes) -> int:
+    try:
+        raw = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
+    except ValueError:
+        raw = b""
+    if len(raw) != 8 + _MAC_OCTETS or not hmac.compare_digest(raw[8:], _mac(raw[:8], scope, key)):
+        raise Problem("invalid_parameter", field="cursor", reason="The cursor is not one that this call gave out")
+    return int.from_bytes(raw[:8], "big")
+
+
+def _mac(raw: bytes, scope: str, key: bytes) -> bytes:
+    return hashlib.blake2b(raw + scope.encode(), digest_size=_MAC_OCTETS, key=key[:64], person=b"cursor").digest()
+
+
+def _window(parameters: dict[str, str], accepted: datetime) -> tuple[datetime, datetime]:
+    start = _date(parameters, "start")
+    end = _date(parameters, "end")
+    if start and end:
+        if end < start:
+            raise Problem("invalid_parameter", field="end", reason="The end must not be before the start")
+        return start, min(end, _months_from(start, 1))
+    if start:
+        return start, _months_from(start, 1)
+    if end:
+        return _months_from(end, -1), end
+    return accepted, _months_from(accepted, 1)
+
+
+def _date(parameters: dict[str, str], name: str) -> datetime | None:
+    text = parameters.get(name)
+    if text is None:
+        return None
+    if _DATE.match(text):
+        try:
+            moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
+        except ValueError:
+            moment = None
+        if moment and 1 < moment.year < 9999:  # a month either way stays a date
+            return moment
+    raise Problem("invalid_parameter", field=name, reason=f"{name} must be a date written as yyyy-mm-dd")
+
+
+def _months_from(moment: datetime, count: int) -> datetime:
+    """Gives the same day of another month, or its last day when it has no such day."""
+    months = moment.year * 12 + moment.month - 1 + count
+    year, month = months // 12, months % 12 + 1
+    day = min(moment.day, calendar.monthrange(year, month)[1])
+    return moment.replace(year=year, month=month, day=day)
+
+
+def _names(text: str) -> frozenset[str]:
+    if not text:
+        return _DOCUMENTED
+    if text == "*":
+        return _NAMES
+    names = frozenset(name.strip() for name in re.split("[,;]", text) if name.strip())
+    for name in sorted(names - _NAMES):
+        known = ", ".join(sorted(_NAMES))
+        raise Problem("invalid_parameter", field="type", reason=f"{name!r:.40} is no event; there are {known}, and *")
+    return names
+
+
+def _limit(text: str) -> int:
+    if not _LIMIT.match(text) or not 1 <= int(text) <= MAX_LIMIT:
+        raise Problem("invalid_parameter", field="limit", reason=f"limit must be a number from 1 to {MAX_LIMIT}")
+    return int(text)
