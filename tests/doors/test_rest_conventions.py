@@ -1,6 +1,7 @@
 """What holds for every call of the REST API: way, token, methods, errors, sizes."""
 
 import logging
+import time
 from ipaddress import ip_network
 from typing import Any
 
@@ -205,6 +206,27 @@ async def test_bad_json_is_refused_with_its_position(body: bytes, told: str) -> 
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "invalid_json"
     assert told in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("json", b'{"a": "' + b'\\"' * 1_000_000),
+        ("json", b'{"a": "' + b"\\" * 1_000_001),
+        ("json", b"[" * 100 + b"]" * 2_000_000),
+        ("json", b'{"recipient": "' + b"a@b.example," * 150_000 + b'"}'),
+        ("json", b'{"recipient": "a@b.example", "from": "a@b.example", "text": "", "cc": "' + b"((" * 500_000 + b'"}'),
+        ("x-www-form-urlencoded", b"&" * 2_000_000),
+        ("x-www-form-urlencoded", b"%41" * 700_000 + b"%ff"),
+        ("x-www-form-urlencoded", b"a" + b"[" * 2_000_000),
+        ("x-www-form-urlencoded", b"a[" * 100_000 + b"&" + b"a]" * 100_000),
+    ],
+)
+async def test_hostile_body_is_refused_in_time_that_grows_with_its_length_only(kind: str, body: bytes) -> None:
+    began = time.process_time()
+    answer = await House().call("POST", "/v1/send", content=body, headers={"Content-Type": f"application/{kind}"})
+    assert answer.status_code == 400
+    assert time.process_time() - began < 1.0 * max(1, len(body) / 2**20)  # B3; quadratic ones take minutes
 
 
 async def test_brackets_and_digits_inside_a_string_are_only_text() -> None:

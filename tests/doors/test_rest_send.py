@@ -262,10 +262,22 @@ _JSON = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=6), inner, max_size=3)),
     max_leaves=6,
 )
-_NAMES = st.sampled_from(
-    ["recipient", "recipients", "envelope", "from", "to", "cc", "bcc", "replyto", "replyTo", "subject", "text", "html"]
-    + ["mime", "extra", "headers", "tags", "dsn", "images", "maxdelivertime", "trackopens", "template", "oddity"]
+_ADDRESSED = ("recipient", "recipients", "envelope", "from", "to", "cc", "bcc", "replyto", "replyTo")
+_OTHERS = (
+    "subject",
+    "text",
+    "html",
+    "mime",
+    "extra",
+    "headers",
+    "tags",
+    "dsn",
+    "images",
+    "maxdelivertime",
+    "data",
+    "odd",
 )
+_NAMES = st.sampled_from([*_ADDRESSED, *_OTHERS, "trackopens", "template", "stream"])
 _BASE = {"recipient": "a@x.example", "from": "b@x.example", "text": "x"}
 
 

@@ -14,7 +14,8 @@ from smtpeter.model.parts import Mailbox
 from smtpeter.model.refusal import Refused
 from smtpeter.wire.mailboxes import parse_mailbox, parse_mailboxes
 
-MAX_HEADER_MAILBOXES = 1000  # a field of 64 KiB (L6) has no room for more
+MAX_FIELD_LENGTH = 64 * 1024  # L6
+MAX_HEADER_MAILBOXES = 1000
 
 
 def read_recipients(properties: dict[str, Any], dsn: Dsn, limit: int) -> tuple[Recipient, ...]:
@@ -122,6 +123,8 @@ def read_mailboxes(value: Any, name: str, slug: str = "invalid_request") -> tupl
         where = f"{name}[{n}]" if isinstance(value, list) else name
         try:
             if isinstance(element, str):
+                if len(element) > MAX_FIELD_LENGTH:
+                    refuse(where, f"`{where}` is longer than {MAX_FIELD_LENGTH} characters; leave addresses out.")
                 boxes.extend(parse_mailboxes(element))
             else:
                 boxes.append(_from_object(element, where))

@@ -7,7 +7,7 @@ itself, so that no log written later can show it (K4).
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import unquote_to_bytes
 
 from starlette.types import Scope
@@ -65,7 +65,7 @@ def _forwarded_for(headers: Headers, proxies: tuple[Network, ...]) -> str:
     """Gives the last address in X-Forwarded-For that is not a proxy of ours: those before it are hearsay."""
     for text in reversed(headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")[-32:]):
         ip = text.strip()
-        if not _is_address(ip):
+        if _address(ip) is None:
             return ""
         if not _is_in(ip, proxies):
             return ip
@@ -74,20 +74,22 @@ def _forwarded_for(headers: Headers, proxies: tuple[Network, ...]) -> str:
 
 @lru_cache(maxsize=4096)
 def _is_in(ip: str, networks: tuple[Network, ...]) -> bool:
-    if not _is_address(ip):
-        return False
-    address = ip_address(ip)
-    return any(address in network for network in networks)
+    address = _address(ip)
+    return address is not None and any(address in network for network in networks)
 
 
 @lru_cache(maxsize=4096)
 def _is_loopback(ip: str) -> bool:
-    return _is_address(ip) and ip_address(ip).is_loopback
+    address = _address(ip)
+    return address is not None and address.is_loopback
 
 
-def _is_address(ip: str) -> bool:
+def _address(ip: str) -> IPv4Address | IPv6Address | None:
+    """Gives the address, an IPv4 one when it is mapped into IPv6; None for what is none or has a zone behind it."""
     try:
-        ip_address(ip)
+        address = ip_address(ip)
     except ValueError:
-        return False
-    return True
+        return None
+    if isinstance(address, IPv6Address):
+        return None if address.scope_id else address.ipv4_mapped or address
+    return address

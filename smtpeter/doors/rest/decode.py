@@ -17,7 +17,8 @@ MAX_DEPTH = 64
 MAX_MEMBERS = 200_000
 MAX_DIGITS = 40
 
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+# one that is never closed is a string to the end, or each quotation mark in it would be tried anew: quadratic
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _LONG_NUMBER = re.compile(rb"[0-9][0-9.eE+-]{%d,}+" % MAX_DIGITS)
 _BRACKET = re.compile(rb"[\[\]{}]")
 _BYTE = re.compile(r"\(byte (\d+)\)")
@@ -109,7 +110,7 @@ def _depth(bare: bytes) -> int:
     for bracket in _BRACKET.finditer(bare):
         depth += 1 if bracket[0] in b"[{" else -1
         deepest = max(deepest, depth)
-        if deepest > MAX_DEPTH:
+        if deepest > MAX_DEPTH or depth < 0:  # closed too often: malformed, which decoding will say
             break
     return deepest
 

@@ -16,7 +16,7 @@ MAX_DEPTH = 64  # L15
 MAX_MEMBERS = 200_000
 
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_NAME = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)\Z")
+_NAME = re.compile(r"([^\[\]]++)((?:\[[^\[\]]*+\])*+)\Z")
 _KEY = re.compile(r"\[([^\[\]]*)\]")
 _INDEX = re.compile(r"(?:0|[1-9][0-9]{0,8})\Z")
 
@@ -33,6 +33,8 @@ class _Node(dict[str, Any]):
 
 def decode_form(body: bytes) -> dict[str, Any]:
     """Gives name → string, array or object. Positions in errors count bytes from 1. Raises FormError."""
+    if body.count(b"&") > MAX_MEMBERS:
+        raise FormError(f"it has more than {MAX_MEMBERS} members")
     root = _Node()
     members = 0
     at = 0
