@@ -4,8 +4,8 @@ Reading is tolerant, since it serves display: what cannot be decoded becomes U+F
 field becomes a space, so that text which is decoded here and encoded again can never bring a line break back.
 Character sets are looked up in the list below and not in a codec registry, which holds things that are none.
 
-RFC 2047 (encoded words), RFC 2231 5 (language suffix), RFC 1468 and the registrations of the names listed. Raises
-nothing.
+RFC 2047 (encoded words), RFC 2231 5 (language suffix), RFC 1468 and the registrations of the names listed. Reading
+raises nothing, writing ValueError for text with control characters.
 """
 
 import binascii
@@ -142,8 +142,11 @@ def _unpack(encoding: str, text: str) -> bytes:
 def encode_words(text: str, first_room: int = MAX_WORD) -> tuple[str, ...]:
     """Gives the text as UTF-8 encoded words of at most 75 characters, the first at most `first_room` (30 or more).
 
-    Each is Q or B, whichever makes the whole shorter, and none ends inside a character (RFC 2047 5).
+    Each is Q or B, whichever makes the whole shorter, and none ends inside a character (RFC 2047 5). Raises ValueError
+    for a control character: hidden in an encoded word it would come back when somebody decodes it (B2).
     """
+    if CONTROLS.search(text):
+        raise ValueError("A header value holds a control character.")
     data = text.encode()
     is_q = len(data) + 2 * sum(map(_is_escaped, data)) <= (len(data) + 2) // 3 * 4
     words = []

@@ -75,9 +75,14 @@ class Part:
 
 
 def text_part(subtype: str, text: str) -> bytes:
-    """Gives a text entity in UTF-8: its header, a blank line, its body; 7-bit clean, lines within 998 octets."""
+    """Gives a text entity in UTF-8: its header, a blank line, its body; 7-bit clean, lines within 998 octets.
+
+    Line ends of any kind become CRLF, and the text gets one at its end when it has none.
+    """
     if "\r" in text or "\n" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
+    if not text.endswith("\n"):
+        text += "\r\n"
     encoding, body = encode_body(text.encode("utf-8", "replace"), allows_7bit=True)
     return b"Content-Type: text/%b; charset=utf-8\r\nContent-Transfer-Encoding: %b\r\n\r\n%b" % (
         subtype.encode(),
@@ -301,7 +306,7 @@ def _changes(content: bytes, part: Part, needs_7bit: bool) -> Iterator[tuple[int
     elif _is_unfit(body, needs_7bit):
         _refuse_protected(part.is_protected)
         encoding, new_body = _encode_again(part, body)
-        new_head = _label(part, encoding)
+        new_head = _label(part, encoding) + _charset(part, body)
         yield part.body, part.end, new_body
     if has_long_line(new_head):
         _refuse_protected(part.is_inside_protected)
@@ -351,6 +356,17 @@ def _label(part: Part, encoding: bytes) -> bytes:
     if line not in out:
         out.append(line)
     return b"".join(out)
+
+
+def _charset(part: Part, body: bytes) -> bytes:
+    """Gives the field that an unlabelled 8-bit text lacks; RFC 1428 3 has a name for what is not known."""
+    if body.isascii() or find(part.fields, b"content-type") is not None:
+        return b""
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return b"Content-Type: text/plain; charset=unknown-8bit\r\n"
+    return b"Content-Type: text/plain; charset=utf-8\r\n"
 
 
 def _has_crlf_only(data: bytes) -> bool:

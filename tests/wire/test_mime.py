@@ -155,9 +155,10 @@ def test_a_message_within_a_message_is_encoded_inside():
 
 
 def test_a_bare_text_gets_the_fields_that_name_its_encoding():
-    mended = mime.mend("Subject: x\r\n\r\nné\r\n".encode(), needs_7bit=True)
-    assert mended.isascii()
-    assert read(mended).get_payload(decode=True) == "né\r\n".encode()
+    for body, charset in [("né\r\n".encode(), "utf-8"), (b"n\xe9\r\n", "unknown-8bit")]:
+        mended = mime.mend(b"Subject: x\r\n\r\n" + body, needs_7bit=True)
+        assert mended.isascii() and read(mended).get_content_charset() == charset
+        assert read(mended).get_payload(decode=True) == body
 
 
 @pytest.mark.parametrize("kind", [b"signed", b"encrypted"])

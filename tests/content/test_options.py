@@ -1,0 +1,105 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from smtpeter.content.options import NOTHING, parse_moment, read_options
+from smtpeter.model.account import Features
+from smtpeter.model.refusal import Refused
+
+
+@pytest.mark.parametrize(
+    ("name", "prop"),
+    [
+        ("X-SMTPeter-InlineCSS", "inlinecss"),
+        ("x-smtpeter-inlinizecss", "inlinecss"),
+        ("x-smtpeter-trackclicks", "trackclicks"),
+        ("X-SMTPETER-CLICKTRACKING", "trackclicks"),
+        ("x-smtpeter-trackopens", "trackopens"),
+        ("x-smtpeter-openstracking", "trackopens"),
+        ("x-smtpeter-trackbounces", "trackbounces"),
+        ("x-smtpeter-bouncetracking", "trackbounces"),
+        ("x-smtpeter-preventscam", "preventscam"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), (" YES ", True), ("1", True), ("Off", False), ("no", False), ("0", False)]
+)
+def test_each_switch_is_known_by_all_its_names_and_values(name, prop, text, value):
+    assert read_options([(name, text)]).features == Features(**{prop: value})
+
+
+def test_tags_stream_and_time_are_read():
+    options = read_options(
+        [
+            ("x-smtpeter-tags", "one, two ,,one"),
+            ("x-smtpeter-stream", "bulk"),
+            ("x-smtpeter-maxdelivertime", "2026-11-23 01:02:03"),
+            ("x-smtpeter-images", "Default"),
+            ("Subject", "x"),
+        ]
+    )
+    assert options.tags == ("one", "two")
+    assert options.stream == "bulk"
+    assert options.max_deliver_time == datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)
+    assert options.features == Features(images="default")
+
+
+def test_unknown_names_and_silence_say_nothing():
+    assert read_options([("x-smtpeter-new", "x"), ("x-smtpeter-", "y"), ("Subject", "z")]) is NOTHING
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x-smtpeter-trackclicks", "maybe"),
+        ("x-smtpeter-trackclicks", ""),
+        ("x-smtpeter-images", "remote"),
+        ("x-smtpeter-tags", "a b"),
+        ("x-smtpeter-tags", "a;b"),
+        ("x-smtpeter-tags", "a\u00a0b"),
+        ("x-smtpeter-tags", "x" * 129),
+        ("x-smtpeter-tags", ",".join(map(str, range(33)))),
+        ("x-smtpeter-stream", "a b"),
+        ("x-smtpeter-maxdelivertime", "2026-02-30 00:00:00"),
+        ("x-smtpeter-maxdelivertime", "2026-02-03T00:00:00"),
+    ],
+)
+def test_a_malformed_value_is_refused_with_the_name_of_its_header(name, text):
+    with pytest.raises(Refused) as refused:
+        read_options([(name, text)])
+    assert refused.value.refusal.slug == "invalid_header"
+    assert f"header {name} has" in str(refused.value)
+
+
+def test_the_limits_of_tags_themselves_are_taken():
+    assert len(read_options([("x-smtpeter-tags", ",".join(str(n).rjust(128, "t") for n in range(32)))]).tags) == 32
+
+
+@pytest.mark.parametrize("name", ["template", "data", "sendat", "metadata"])
+def test_what_this_release_does_not_do_is_refused_and_not_ignored(name):
+    with pytest.raises(Refused) as refused:
+        read_options([(f"X-SMTPeter-{name.title()}", "1")])
+    assert refused.value.refusal.slug == "not_available"
+    with pytest.raises(Refused, match="images"):
+        read_options([("x-smtpeter-images", "hosted")])
+
+
+def test_one_option_with_two_values_is_refused_whatever_the_spelling():
+    assert read_options([("x-smtpeter-trackopens", "1"), ("x-smtpeter-openstracking", "1")]).features.trackopens
+    with pytest.raises(Refused, match="more than once"):
+        read_options([("x-smtpeter-trackopens", "1"), ("x-smtpeter-openstracking", "0")])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2026-1-01 00:00:00",
+        "2026-01-01 24:00:00",
+        "2026-01-01 00:00:00Z",
+        "٢٠٢٦-01-01 00:00:00",
+        "2026-01-01 00:00:00\n",
+    ],
+)
+def test_only_the_one_form_of_a_moment_is_read(text):
+    assert parse_moment(text) is None

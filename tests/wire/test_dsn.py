@@ -1,0 +1,145 @@
+import email
+import email.policy
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smtpeter.wire import dsn
+from smtpeter.wire.dsn import Action
+from smtpeter.wire.headers import has_control, has_long_line, split
+
+NOW = datetime(2026, 11, 22, 10, 0, 0, tzinfo=UTC)
+REPORT = dsn.Report(
+    id="0123456789abcdefghij",
+    hostname="mail.example.net",
+    sender="john@example.com",
+    recipient="jane@example.org",
+    action=Action.FAILED,
+    status="5.1.1",
+    now=NOW,
+    arrival=NOW,
+    diagnostic="550 5.1.1 no such user here",
+    remote_mta="mx.example.org",
+    envid="QQ-314",
+    orcpt="rfc822;jane+x@example.org",
+    last_attempt=NOW,
+)
+ORIGINAL = b"From: john@example.com\r\nSubject: hi\r\nMessage-ID: <1@example.com>\r\n\r\nthe text\r\n.\r\n"
+
+
+def read(content):
+    whole = email.message_from_bytes(content, policy=email.policy.compat32)
+    words, status, returned = whole.get_payload()
+    return whole, words, status, returned
+
+
+def test_another_reader_finds_all_three_parts():
+    whole, words, status, returned = read(dsn.write(REPORT, ORIGINAL))
+    assert whole.get_content_type() == "multipart/report"
+    assert whole.get_param("report-type") == "delivery-status"
+    assert whole["auto-submitted"] == "auto-replied"
+    assert whole["to"] == "<john@example.com>"
+    assert whole["in-reply-to"] == "<1@example.com>"
+    assert "jane@example.org could not be delivered" in words.get_payload()
+    assert status.get_content_type() == "message/delivery-status"
+    message, recipient = status.get_payload()
+    assert dict(message) == {
+        "Original-Envelope-Id": "QQ-314",
+        "Reporting-MTA": "dns; mail.example.net",
+        "Arrival-Date": "Sun, 22 Nov 2026 10:00:00 +0000",
+    }
+    assert dict(recipient) == {
+        "Original-Recipient": "rfc822; jane+x@example.org",
+        "Final-Recipient": "rfc822; jane@example.org",
+        "Action": "failed",
+        "Status": "5.1.1",
+        "Remote-MTA": "dns; mx.example.org",
+        "Diagnostic-Code": "smtp; 550 5.1.1 no such user here",
+        "Last-Attempt-Date": "Sun, 22 Nov 2026 10:00:00 +0000",
+    }
+    assert returned.get_content_type() == "text/rfc822-headers"
+    assert returned.get_payload() == ORIGINAL.partition(b"\r\n\r\n")[0].decode() + "\r\n"
+
+
+def test_the_whole_message_comes_back_when_it_was_asked_for():
+    *_, returned = read(dsn.write(replace(REPORT, ret="FULL"), ORIGINAL))
+    assert returned.get_content_type() == "message/rfc822"
+    assert returned.get_payload(0).get_payload() == "the text\r\n.\r\n"
+
+
+def test_eight_bit_messages_come_back_as_they_were():
+    original = "Subject: x\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nné\r\n".encode()
+    content = dsn.write(replace(REPORT, ret="FULL"), original)
+    assert original.rstrip() in content and b"Content-Transfer-Encoding: 8bit" in content
+
+
+@pytest.mark.parametrize("action", list(Action))
+def test_each_action_has_its_words(action):
+    whole, words, status, _ = read(dsn.write(replace(REPORT, action=action, retry_until=NOW), ORIGINAL))
+    assert status.get_payload(1)["action"] == action.value
+    assert ("will-retry-until" in status.get_payload(1)) == (action is Action.DELAYED)
+    assert whole["subject"].startswith("Your message ")
+    assert "Your message to jane@example.org" in words.get_payload()
+
+
+def test_a_recipient_outside_ascii_gets_the_international_form():
+    report = replace(REPORT, recipient="zoë@example.org", orcpt="utf-8;zoë@example.org", diagnostic="550 né")
+    content = dsn.write(report, ORIGINAL)
+    assert b"Content-Type: message/global-delivery-status\r\n" in content
+    assert "Final-Recipient: utf-8; zoë@example.org\r\n".encode() in content
+    assert b"jane" not in content
+
+
+def test_a_header_outside_ascii_is_labelled_so():
+    content = dsn.write(REPORT, "Subject: né\r\n\r\n".encode())
+    assert b"Content-Type: message/global-headers\r\nContent-Transfer-Encoding: 8bit\r\n\r\nSubject: n" in content
+
+
+def test_an_empty_report_has_only_the_fields_that_must_be_there():
+    bare = dsn.Report("id", "h.example", "a@example.com", "b@example.org", Action.FAILED, "5.0.0", NOW, NOW)
+    _, _, status, _ = read(dsn.write(bare, b""))
+    assert status.get_payload(1).keys() == ["Final-Recipient", "Action", "Status"]
+
+
+@given(
+    st.text(max_size=200)
+    | st.sampled_from(["x" * 1024, "a\r\n\r\nBcc: x", "\r\n--=_0123456789abcdefghij_0--\r\n", "é" * 600])
+)
+def test_no_remote_text_can_add_a_field_or_a_part(text):
+    report = replace(REPORT, diagnostic=text, envid=text, orcpt=f"rfc822;{text}", remote_mta=text)
+    content = dsn.write(report, ORIGINAL)
+    assert not has_long_line(content) and b"\0" not in content
+    assert content.count(b"\n") == content.count(b"\r\n") == content.count(b"\r")
+    whole, _, status, _ = read(content)
+    assert "bcc" not in whole
+    fields = {name.lower() for group in status.get_payload() for name in dict(group)}
+    assert fields <= {
+        "original-envelope-id",
+        "reporting-mta",
+        "arrival-date",
+        "original-recipient",
+        "final-recipient",
+        "action",
+        "status",
+        "remote-mta",
+        "diagnostic-code",
+        "last-attempt-date",
+    }
+    assert not has_control(split(content)[0].decode().replace("\r\n", ""))
+
+
+def test_a_hostile_original_cannot_end_the_report_or_enter_its_header():
+    original = b"Message-ID: <a@b>\r\n x\r\n\r\n--=_0123456789abcdefghij_0--\r\n"
+    whole, _, _, returned = read(dsn.write(replace(REPORT, ret="FULL"), original))
+    assert whole["in-reply-to"] is None
+    assert b"--=_0123456789abcdefghij_0--" in returned.get_payload(0).get_payload(decode=True)
+
+
+def test_a_message_that_cannot_travel_inside_another_is_cut_to_its_header():
+    original = b"Subject: s\r\nX: " + b"y" * 1200 + b"\r\n\r\ntext"
+    *_, returned = read(dsn.write(replace(REPORT, ret="FULL"), original))
+    assert returned.get_content_type() == "text/rfc822-headers"
+    assert returned.get_payload() == "Subject: s\r\n"
