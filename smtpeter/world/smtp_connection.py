@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, assert_never
+from typing import Protocol, assert_never, cast
 
 from smtpeter.model.account import Identity
 from smtpeter.model.outcome import TlsFacts
@@ -140,6 +140,7 @@ class Connection(asyncio.Protocol):
         self._failed_logins = 0
         self._is_reading_paused = self._is_writing_paused = self._is_admitted = self._is_gone = False
         self._is_shaking_hands = False
+        self._early = b""
         self._ending_since: float | None = None
         now = self._loop.time()
         self._progress_at = self._accepted_at = self._window_at = now
@@ -148,8 +149,8 @@ class Connection(asyncio.Protocol):
     # --- called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # that of uvloop is no subclass of asyncio.Transport, but does the same
+        self._transport = transport = cast(asyncio.Transport, transport)
         peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         if not peer:  # gone before we looked
             transport.abort()
@@ -182,6 +183,11 @@ class Connection(asyncio.Protocol):
         if session is None or self._ending_since is not None:
             return
         self._octets_in += len(data)
+        if self._is_shaking_hands:
+            # Reading was paused before the handshake, so this came through TLS, in one piece with its last message:
+            # the event loop hands it over before `_shake_hands` goes on.
+            self._early += data
+            return
         session.receive(data)
         self._advance()
 
@@ -347,6 +353,8 @@ class Connection(asyncio.Protocol):
             session.tls_started()
         else:
             session.greet()
+        session.receive(self._early)
+        self._early = b""
         self._advance()
 
     # --- the body
