@@ -155,11 +155,12 @@ class Delivery:
     tls: TlsMode = setting(TlsMode.OPPORTUNISTIC, "Encryption towards MX hosts.")
     allow_private_destinations: bool = setting(False, "Deliver to private and loopback addresses found by DNS.")
     dns_servers: tuple[str, ...] = setting((), "Name servers, as address or address:port; empty: the system's.")
-    concurrency: int = setting(500, "Most connections at once, over all destinations.", 1, 100_000)
     concurrency_per_lane: int = setting(20, "Most connections at once to one destination site.", 1, 10_000)
     messages_per_connection: int = setting(100, "Messages after which a connection is closed.", 1, 1_000_000)
     idle_time: timedelta = setting(_seconds(5), "How long an idle connection is kept.", _seconds(0), _minutes(5))
     claim_batch: int = setting(100, "Most messages taken from the queue at once.", 1, 10_000)
+    max_held: int = setting(2000, "Most messages that a process works on at once.", 1, 1_000_000)
+    max_held_bytes: int = setting(128 * 2**20, "Most content that a process keeps in memory for them.", 2**20, _BIG)
     retry_delays: tuple[timedelta, ...] = setting(
         tuple(map(_minutes, (1, 2, 5, 10, 20, 30, 60))),
         "Waits before each further attempt; the last one repeats.",

@@ -1,11 +1,14 @@
 """What holds for every call of the REST API: way, token, methods, errors, sizes."""
 
+import asyncio
 import logging
+import socket
 import time
 from ipaddress import ip_network
 from typing import Any
 
 import pytest
+import uvicorn
 
 from smtpeter.model.refusal import Refused
 from tests.doors.rest_house import SENT, House
@@ -316,3 +319,21 @@ async def test_life_cycle_messages_are_answered() -> None:
 
     await House().app({"type": "lifespan"}, receive, send)
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+async def test_http_1_0_is_answered_by_a_real_server() -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(House().app, loop="none", http="httptools", access_log=False, log_level="error")
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    reader, writer = await asyncio.open_connection(*listening.getsockname())
+    body = b'{"recipient": "bob@example.net", "from": "ann@example.com", "text": "x"}'
+    head = b"POST /send?access_token=all HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    writer.write(head % len(body) + body)
+    answer = await reader.read()
+    writer.close()
+    server.should_exit = True
+    await serving
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"content-type: application/json\r\n" in answer
+    assert answer.endswith(b'\r\n\r\n{"SSSSSSSSSSSSSSSSSSSS":"bob@example.net"}')

@@ -31,7 +31,7 @@ class Call:
     settings: RestSettings
     identity: Identity
     client: Client
-    headers: Headers
+    headers: Headers = field(repr=False)  # the token is in them (K4)
     path: str
     arguments: tuple[str, ...]
     query: dict[str, Any]

@@ -34,7 +34,7 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
     """Gives the whole body. Raises Problem (413) as soon as it is known to be too large, and ClientGone."""
     announced = headers.get(b"content-length", b"")
     if announced.isdigit() and (len(announced) > 18 or int(announced) > limit):
-        raise Problem("body_too_large", limit=limit)
+        raise _too_large(limit)
     parts: list[bytes] = []
     size = 0
     while True:
@@ -44,10 +44,15 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
         part = message.get("body", b"")
         size += len(part)
         if size > limit:
-            raise Problem("body_too_large", limit=limit)
+            raise _too_large(limit)
         if not message.get("more_body", False):
             return b"".join([*parts, part]) if parts else part
         parts.append(part)
+
+
+def _too_large(limit: int) -> Problem:
+    # the rest is on its way; RFC 9110 15.5.14 lets us close rather than read it
+    return Problem("body_too_large", headers={"Connection": "close"}, limit=limit)
 
 
 def decode_properties(body: bytes, headers: Headers) -> tuple[dict[str, Any], bool]:

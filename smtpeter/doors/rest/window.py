@@ -95,7 +95,7 @@ def _window(parameters: dict[str, str], accepted: datetime) -> tuple[datetime, d
         return start, _months_from(start, 1)
     if end:
         return _months_from(end, -1), end
-    return accepted, _months_from(accepted, 1)
+    return accepted.replace(microsecond=0), _months_from(accepted, 1)
 
 
 def _date(parameters: dict[str, str], name: str) -> datetime | None:
