@@ -183,7 +183,7 @@ class DnsResolver:
         self._addresses = _Shelf(clock, max_cached, self._find_addresses)
         self._records = _Shelf(clock, max_cached, self._find_records)
         self._slots = asyncio.Semaphore(MAX_AT_ONCE)
-        self._dns = dns.asyncresolver.Resolver(configure=not servers)
+        self._dns = _system_resolver() if not servers else dns.asyncresolver.Resolver(configure=False)
         if servers:
             self._dns.nameservers = [_name_server(text) for text in servers]
         self._dns.lifetime = query_seconds
@@ -277,6 +277,16 @@ class DnsResolver:
         ttl = answer.chaining_result.minimum_ttl
         seconds = _seconds(ttl) if records else _negative_seconds(ttl)
         return _Answer(records, seconds, False, bool(answer.response.flags & dns.flags.AD))
+
+
+def _system_resolver() -> dns.asyncresolver.Resolver:
+    """Gives a resolver with the name servers of the system, or one on this machine when it names none."""
+    try:
+        return dns.asyncresolver.Resolver()
+    except dns.resolver.NoResolverConfiguration:
+        resolver = dns.asyncresolver.Resolver(configure=False)
+        resolver.nameservers = ["127.0.0.1"]
+        return resolver
 
 
 def _seconds(ttl: float) -> float:

@@ -372,6 +372,10 @@ def test_a_name_server_that_is_no_address_is_an_error(text: str) -> None:
         DnsResolver(HandClock(), (text,))
 
 
+def test_the_name_servers_of_the_system_are_the_default() -> None:
+    DnsResolver(HandClock())
+
+
 def test_name_servers_may_have_a_port() -> None:
     for text in ("192.0.2.1", "192.0.2.1:5353", "2001:db8::1", "[2001:db8::1]:5353", "[2001:db8::1]"):
         DnsResolver(HandClock(), (text,))
