@@ -1,12 +1,13 @@
 """Cuts the power in the middle of a run.
 
-The store makes its calls to the data base through an executor. `CuttingExecutor` runs them in place and dies at the
-n-th; a story that is repeated for every n, before and after, is cut at each commit among them. `PowerCut` is a
-`BaseException`, so that nothing in the house handles it: what was in memory is gone, what was committed is on disk, and
-the test opens the same store again.
+The store hands its commits, and what else takes the disk its time, to an executor. `CuttingExecutor` runs these calls
+in place and dies at the n-th; a story that is repeated for every n, before and after, is cut at each commit. `PowerCut`
+is a `BaseException`, so that nothing in the house handles it: what was in memory is gone, what was committed is on
+disk. The test then calls `restore`, closes what the dead store left open, and opens the same files again.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar
 
 T = TypeVar("T")
@@ -29,8 +30,8 @@ class CuttingExecutor:
         self.calls = 0
         self.is_off = False
 
-    async def submit(self, call: Callable[[], T]) -> T:
-        """Runs one call. Raises what it raises, and PowerCut."""
+    def submit(self, call: Callable[[], T]) -> Awaitable[T]:
+        """Runs one call before it returns. Raises what the call raises, and PowerCut."""
         if self.is_off:
             raise PowerCut("the power is off")
         is_last = self.calls + 1 == self._cut_at
@@ -40,7 +41,14 @@ class CuttingExecutor:
         result = call()
         if is_last:
             self._cut()
-        return result
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        future.set_result(result)
+        return future
+
+    def restore(self) -> None:
+        """Brings the power back, for good."""
+        self.is_off = False
+        self._cut_at = 0
 
     def _cut(self) -> None:
         self.is_off = True

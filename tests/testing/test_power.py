@@ -4,6 +4,7 @@ from typing import Literal
 
 import pytest
 
+from smtpeter.store.driver import Executor
 from smtpeter.testing.power import CuttingExecutor, PowerCut
 from smtpeter.testing.virtual_time import in_virtual_time
 
@@ -20,11 +21,17 @@ async def test_d14_the_power_goes_at_the_third_call(when: Literal["before", "aft
             await executor.submit(lambda: disk.append(3))
     assert len(disk) == executor.calls == survivors
     assert executor.is_off
+    executor.restore()
+    for _ in range(3):
+        await executor.submit(lambda: disk.append(4))
+    assert len(disk) == survivors + 3
 
 
 @in_virtual_time
 async def test_without_a_cut_the_calls_are_counted() -> None:
     executor = CuttingExecutor(0)
+    as_the_store_wants: Executor = executor
+    assert as_the_store_wants is executor
     assert [await executor.submit(lambda n=n: n) for n in range(4)] == [0, 1, 2, 3]
     assert (executor.calls, executor.is_off) == (4, False)
 
