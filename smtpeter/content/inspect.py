@@ -21,6 +21,7 @@ from smtpeter.wire.mime import CannotConvert, is_protected, mend
 
 MAX_HOPS = 50  # limit L7, submission
 MAX_SUBJECT = 998
+MAX_LINE = 64 * 1024  # limit L5
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,10 @@ def _check_octets(mime: bytes) -> None:
 
 
 def _check_mendable(mime: bytes) -> None:
+    if max(map(len, mime.split(b"\r\n"))) > MAX_LINE:
+        raise Refused(
+            "invalid_message", reason=f"A line is longer than {MAX_LINE} octets; encode the part that has it."
+        )
     try:
         mend(mime)
     except CannotConvert as error:

@@ -18,9 +18,8 @@ from smtpeter.content.compose import compose
 from smtpeter.model import parts
 from smtpeter.model.message import Message, SourceKind
 from smtpeter.wire.dkim import Signer, sign
-from smtpeter.wire.encoded_words import decode_unlabelled
 from smtpeter.wire.headers import Field, checked, has_long_line, join, read_fields, split, write_date
-from smtpeter.wire.mime import CannotConvert, first_text, mend
+from smtpeter.wire.mime import CannotConvert, mend
 
 
 class Transfer(StrEnum):
@@ -66,27 +65,13 @@ def render(
     return Rendered(received + sign(signers, fields, body, now), content, not body.isascii())
 
 
-def content_of(message: Message, *, hostname: str = "") -> bytes:
-    """Gives the message after composition and completion, without what is put before it when it leaves."""
+def source_of(message: Message) -> bytes:
+    """Gives the message as it was handed in or composed, completed and without what is for us or for nobody.
+
+    This is what the API shows and what a notification returns. Raises nothing for a message that was accepted.
+    """
     source = _load(message)
-    fields = _complete(_strip(source, hostname), source.body, message)
-    fields, body = _fit(fields, source.body, Transfer.EIGHT_BIT)
-    return _checked(source, fields, body)
-
-
-def headers_of(message: Message) -> str:
-    """Gives the header section as text, folding included."""
-    return decode_unlabelled(split(content_of(message))[0])
-
-
-def text_of(message: Message) -> str | None:
-    """Gives the text of the first plain part, None when there is none."""
-    return first_text(content_of(message), "plain")
-
-
-def html_of(message: Message) -> str | None:
-    """Gives the text of the first HTML part, None when there is none."""
-    return first_text(content_of(message), "html")
+    return join(_complete(_strip(source, ""), source.body, message)) + b"\r\n" + source.body
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ def _unpack(encoding: str, text: str) -> bytes:
     return decode_base64(octets) if encoding in "bB" else binascii.a2b_qp(octets, header=True)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def encode_words(text: str, first_room: int = MAX_WORD) -> tuple[str, ...]:
     """Gives the text as UTF-8 encoded words of at most 75 characters, the first at most `first_room` (30 or more).
 

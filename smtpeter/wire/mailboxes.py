@@ -83,7 +83,7 @@ def write_list(name: str, boxes: Iterable[Mailbox]) -> bytes:
     return line.encode() if len(line) <= 80 else fold(name, items.split(" "))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _write_name(name: str) -> str:
     # a name can only be folded at its blanks, so a long one goes as encoded words
     if name.isascii() and "=?" not in name and len(name) <= _MAX_PLAIN_NAME:
@@ -193,4 +193,4 @@ def _display(words: list[_Token]) -> str:
         parts.append(clean(re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)))
         atoms = []
     parts.append(decode_text(" ".join(atoms)))
-    return " ".join([part for part in parts if part])
+    return " ".join([kept for part in parts if (kept := part.strip(" "))])

@@ -69,6 +69,11 @@ def test_what_could_never_be_delivered_is_refused(mail, expected):
     assert slug(mail) == expected
 
 
+def test_lines_are_mended_up_to_their_limit_and_refused_beyond():
+    assert inspect(MAIL + b"x" * 65536).has_long_lines
+    assert slug(MAIL + b"x" * 65537) == "invalid_message"
+
+
 def test_a_signed_message_with_over_long_lines_is_refused():
     mail = (
         b"From: a@example.com\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n"

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smtpeter.content import render as rendering
-from smtpeter.content.render import Transfer, content_of, headers_of, html_of, render, text_of
+from smtpeter.content.render import Transfer, render, source_of
+from smtpeter.content.views import headers_of, html_of, text_of
 from smtpeter.model.account import AccountId
 from smtpeter.model.message import Message, MessageId, Options, Received, Recipient, Source, SourceKind
 from smtpeter.model.parts import Mailbox, Parts, encode
@@ -182,12 +183,14 @@ def test_properties_are_composed_and_signed():
     assert not sent.is_8bit
 
 
-def test_what_was_sent_can_be_shown():
+def test_what_was_handed_in_can_be_shown():
     composed = message(encode(PARTS), SourceKind.PARTS)
-    assert (text_of(composed), html_of(composed)) == ("téxt\r\n", "<p>é</p>\r\n")
-    assert "Subject: =?utf-8?" in headers_of(composed)
-    assert text_of(message(MAIL)) == "the text  \r\n.\r\n\r\n" and html_of(message(MAIL)) is None
-    assert content_of(composed) == render(composed, signers=(), hostname="h.example", now=NOW).content
+    content = source_of(composed)
+    assert (text_of(content), html_of(content)) == ("téxt\r\n", "<p>é</p>\r\n")
+    assert "Subject: =?utf-8?" in headers_of(content)
+    assert content == render(composed, signers=(), hostname="h.example", now=NOW).content
+    assert source_of(message(MAIL)) == MAIL and html_of(MAIL) is None
+    assert b"secret" not in source_of(message(b"Bcc: secret@example.org\r\n" + MAIL))
 
 
 def test_the_moment_of_signing_changes_the_signature_alone():

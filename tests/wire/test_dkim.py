@@ -1,5 +1,7 @@
 import base64
 import re
+import shutil
+import subprocess
 from datetime import UTC, datetime
 
 import dkim as other
@@ -26,6 +28,9 @@ SHORT_KEY = (
     "+Uf0104z6nceiBxy"
 )
 HEAD = b"From: a@example.com\r\nTo: b@example.org\r\nSubject: hello\r\nMessage-ID: <1@example.com>\r\n"
+
+# Debian keeps it where only administrators look
+OPENDKIM_PATH = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 
 
 def records(name, timeout=5):
@@ -169,3 +174,25 @@ def test_made_keys_have_the_promised_size_and_unknown_algorithms_are_refused():
     assert dkim.public_record(ED).startswith("v=DKIM1;k=ed25519;p=")
     with pytest.raises(dkim.KeyRefused):
         dkim.generate("rsa-sha1")
+
+
+@pytest.mark.skipif(shutil.which("opendkim", path=OPENDKIM_PATH) is None, reason="opendkim is not installed")
+@pytest.mark.parametrize("number", [0, 1])
+def test_opendkim_verifies_what_we_sign(tmp_path, number):
+    signer, key = SIGNERS[number], (RSA, ED)[number]
+    (tmp_path / "keys").write_text(f"{signer.selector}._domainkey.{signer.domain} {dkim.public_record(key)}\n")
+    (tmp_path / "conf").write_text(f"Mode v\nTestPublicKeys {tmp_path}/keys\nSyslog no\nAlwaysAddARHeader yes\n")
+    head = HEAD + b"Cc:  c@example.org,\r\n\td@example.org \r\nSubject: again \r\n"
+    for body, result in ((b"a  b\t\r\n.\r\n\r\n", "dkim=pass"), (b"changed\r\n", "dkim=fail")):
+        field = dkim.sign([signer], head, b"a  b\t\r\n.\r\n\r\n", NOW)
+        (tmp_path / "mail").write_bytes(field + head + b"\r\n" + body)
+        command = [
+            shutil.which("opendkim", path=OPENDKIM_PATH),
+            "-t",
+            tmp_path / "mail",
+            "-x",
+            tmp_path / "conf",
+            "-vv",
+        ]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert result in ran.stdout + ran.stderr
