@@ -115,15 +115,15 @@ def _secure(
     record: Record, introduction: Introduction, offered: Extensions
 ) -> Conversation[tuple[Extensions, TlsFacts | None] | Ending]:
     """Turns TLS on when it can be had. Without it, goes on in plain text if the policy lets us."""
-    is_must = introduction.tls.is_must
+    needs_tls = introduction.tls.needs_tls
     if not offered.has_starttls:
-        if is_must:
+        if needs_tls:
             return record.declined(State.STARTTLS, "4.7.4", "The route requires TLS, but the server does not offer it.")
         return offered, None
     reply = yield from record.command("STARTTLS", State.STARTTLS)
     if reply.code != 220:
         # RFC 3207 4: 454 and 5yz leave the session as it was, so that what needs no TLS can go on in it
-        if is_must or not reply.code >= 400 or reply.code == 421:
+        if needs_tls or not is_refusal(reply):
             return record.refused(reply)
         return offered, None
     tls = yield from _handshake(record, introduction.tls)
@@ -178,7 +178,7 @@ def transact(
     is_used: bool = False,
     must_reset: bool = False,
 ) -> Conversation[Ending]:
-    """Hands over one message. `content` is the final message in pieces, not dot-stuffed, with CRLF line ends.
+    """Hands over one message. `content` is the final message in pieces: CRLF line ends only (S3), dots not stuffed.
 
     `is_used`: the connection had a transaction before. When it turns out that the server has left meanwhile, the
     ending has the state idle, and nothing is said about this message.

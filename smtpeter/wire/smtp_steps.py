@@ -36,7 +36,7 @@ class TlsPolicy(StrEnum):
     VERIFIED = "verified"
 
     @property
-    def is_must(self) -> bool:
+    def needs_tls(self) -> bool:
         """True when nothing may be sent without TLS."""
         return self in (TlsPolicy.REQUIRED, TlsPolicy.VERIFIED)
 

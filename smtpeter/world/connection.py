@@ -6,6 +6,7 @@ used again (T2), and CancelledError; the connection is gone after each of them.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,7 +70,14 @@ class Connection:
     )
 
     def __init__(
-        self, driver: Driver, alarm: Alarm, clock: Clock, timeouts: ClientTimeouts, remote: Remote, met: Acquaintance
+        self,
+        driver: Driver,
+        alarm: Alarm,
+        clock: Clock,
+        timeouts: ClientTimeouts,
+        remote: Remote,
+        met: Acquaintance,
+        durations: dict[str, float],
     ) -> None:
         """Is for `open`."""
         self._driver = driver
@@ -79,9 +87,9 @@ class Connection:
         self._must_reset = False
         self.remote = remote
         self.extensions: Extensions = met.extensions
-        self.tls = met.tls
+        self.tls: TlsFacts | None = met.tls
         self.transcript = met.transcript  # of the introduction
-        self.durations: dict[str, float] = {}  # of the introduction
+        self.durations = durations  # of the introduction
         self.messages_sent = 0  # transactions begun
         self.is_reusable = True
         self.idle_since = clock.monotonic()
@@ -99,30 +107,25 @@ class Connection:
         """Connects and introduces us; gives the trouble when that did not succeed."""
         durations: dict[str, float] = {}
         alarm = Alarm()
-        begun = clock.monotonic()
+        stream: Stream | None = None
         try:
-            stream = await _dial(dialer, remote, alarm, timeouts.connect.total_seconds())
+            stream = await _dial(dialer, clock, remote, alarm, timeouts, durations)
+            driver = Driver(stream, clock, alarm, timeouts, contexts, remote.mta)
+            met = await driver.run(introduce(introduction), durations, timeouts.whole.total_seconds())
         except Break as end:
-            durations[State.CONNECT.value] = clock.monotonic() - begun
             alarm.close()
             return Trouble(_unconnected(end, remote, durations))
-        durations[State.CONNECT.value] = clock.monotonic() - begun
-        driver = Driver(stream, clock, alarm, timeouts, contexts, remote.mta)
-        try:
-            met = await driver.run(introduce(introduction), durations, timeouts.whole.total_seconds())
         except BaseException:
             alarm.close()
-            stream.abort()
+            if stream is not None:
+                stream.abort()
             raise
         if isinstance(met, Acquaintance):
-            connection = cls(driver, alarm, clock, timeouts, remote, met)
-            connection.durations = durations
-            return connection
+            return cls(driver, alarm, clock, timeouts, remote, met, durations)
         alarm.close()
         _part(stream, met)
-        result = _result(met, stream, remote, None, durations)
         may_redial = met.is_handshake and introduction.tls is TlsPolicy.OPPORTUNISTIC and not introduction.is_tls_first
-        return Trouble(result, met.reply, may_redial)
+        return Trouble(_result(met, driver, remote, durations), met.reply, may_redial)
 
     @property
     def local_ip(self) -> str:
@@ -156,8 +159,7 @@ class Connection:
         self.is_reusable = ending.is_reusable and self._driver.is_in_step
         if not self.is_reusable:
             self.abort()
-        result = _result(ending, self._driver.stream, self.remote, self.tls, durations)
-        return Exchange(result, ending.reply, self.is_reusable)
+        return Exchange(_result(ending, self._driver, self.remote, durations), ending.reply, self.is_reusable)
 
     async def quit(self) -> None:
         """Says goodbye and closes; what the server answers does not matter. No effect when closed."""
@@ -177,14 +179,18 @@ class Connection:
         self._driver.stream.abort()
 
 
-async def _dial(dialer: Dialer, remote: Remote, alarm: Alarm, seconds: float) -> Stream:
+async def _dial(
+    dialer: Dialer, clock: Clock, remote: Remote, alarm: Alarm, timeouts: ClientTimeouts, durations: dict[str, float]
+) -> Stream:
     """Gives a connected stream, or raises Break."""
+    seconds = timeouts.connect.total_seconds()
+    begun = clock.monotonic()
     alarm.begin(seconds)
     alarm.set(seconds)
     try:
         return await dialer.dial(remote.ip, remote.port, remote.local_ip)
     except BindError as error:
-        raise Break(Kind.ERROR, f"{error}") from None
+        raise Break(Kind.ERROR, str(error)) from None
     except TimeoutError:
         raise Break(Kind.TIMEOUT, "The connection could not be made in time.") from None
     except OSError as error:
@@ -195,6 +201,7 @@ async def _dial(dialer: Dialer, remote: Remote, alarm: Alarm, seconds: float) ->
         raise Break(Kind.TIMEOUT, "The connection could not be made in time.") from None
     finally:
         alarm.end()
+        durations[State.CONNECT.value] = clock.monotonic() - begun
 
 
 def _unconnected(end: Break, remote: Remote, durations: dict[str, float]) -> Result:
@@ -212,25 +219,24 @@ def _unconnected(end: Break, remote: Remote, durations: dict[str, float]) -> Res
 def _part(stream: Stream, ending: Ending) -> None:
     """Leaves a server with which the introduction did not succeed."""
     if ending.kind is Kind.ERROR and not ending.is_handshake:
-        stream.write(b"QUIT\r\n")  # RFC 5321 3.1; its reply is not worth waiting for
+        with contextlib.suppress(ConnectionError):
+            stream.write(b"QUIT\r\n")  # RFC 5321 3.1; its reply is not worth waiting for
         stream.close()
     else:
         stream.abort()
 
 
-def _result(
-    ending: Ending, stream: Stream, remote: Remote, tls: TlsFacts | None, durations: dict[str, float]
-) -> Result:
+def _result(ending: Ending, driver: Driver, remote: Remote, durations: dict[str, float]) -> Result:
     return Result(
         state=ending.state,
         kind=ending.kind,
         code=ending.reply.code if ending.reply is not None else 0,
         status=ending.status,
         description=ending.description,
-        local_ip=stream.local_ip,
-        remote_ip=stream.remote_ip,
+        local_ip=driver.stream.local_ip,
+        remote_ip=driver.stream.remote_ip,
         mta=remote.mta,
-        tls=tls,
+        tls=driver.tls,
         durations=durations,
         transcript=ending.transcript,
         is_uncertain=ending.is_uncertain,

@@ -79,12 +79,14 @@ class Driver:
         "_sent",
         "_timeouts",
         "stream",
+        "tls",
     )
 
     def __init__(
         self, stream: Stream, clock: Clock, alarm: Alarm, timeouts: ClientTimeouts, contexts: ClientContexts, name: str
     ) -> None:
         self.stream = stream
+        self.tls: TlsFacts | None = None
         self._clock = clock
         self._alarm = alarm
         self._timeouts = timeouts
@@ -211,4 +213,5 @@ class Driver:
                 raise
             raise Break(Kind.TIMEOUT, "The TLS handshake has timed out.", is_handshake=True) from None
         self._note(State.STARTTLS, durations)
+        self.tls = facts
         return facts

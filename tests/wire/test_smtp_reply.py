@@ -118,6 +118,10 @@ def test_reply_may_have_64_kib_and_not_more() -> None:
         parse(line * 17)
 
 
+def test_limits_are_for_each_reply_anew() -> None:
+    assert len(parse((b"250-" + b"x" * 3000 + b"\r\n250 y\r\n") * 60)) == 60
+
+
 def test_text_is_cut_to_1_kib_between_characters() -> None:
     (reply,) = parse(b"550-" + "é".encode() * 500 + b"\r\n550 x" + "é".encode() * 100 + b"\r\n")
     assert reply.lines == ("é" * 500, "x" + "é" * 11)

@@ -579,13 +579,20 @@ async def test_task_that_met_a_limit_can_go_on() -> None:
         await asyncio.sleep(1)
 
 
-def test_connection_that_was_left_holds_no_timer() -> None:
+@pytest.mark.parametrize("how", ["quit", "abort", "lost", "turned away"])
+def test_connection_that_is_gone_holds_no_timer(how: str) -> None:
     left: list[tuple[asyncio.AbstractEventLoop, float]] = []
 
     async def story() -> None:
-        connection, _ = await connected(TAKEN, QUEUED, [b"221 bye\r\n"])
-        await connection.transact(ENVELOPE, CONTENT)
-        await connection.quit()
+        if how == "turned away":
+            await trouble_with(MemoryStream([b"554 no\r\n"]))
+        else:
+            connection, _ = await connected(TAKEN, [b""] if how == "lost" else QUEUED, [b"221 bye\r\n"])
+            await connection.transact(ENVELOPE, CONTENT)
+            if how == "quit":
+                await connection.quit()
+            elif how == "abort":
+                connection.abort()
         left.append((asyncio.get_running_loop(), now()))
         await asyncio.Event().wait()
 
@@ -593,3 +600,22 @@ def test_connection_that_was_left_holds_no_timer() -> None:
         run(story())
     ((loop, left_at),) = left
     assert loop.time() == left_at  # nothing was left for which time would have gone on
+
+
+@pytest.mark.parametrize("is_dialling", [True, False])
+@in_virtual_time
+async def test_cancelled_opening_stays_cancelled(is_dialling: bool) -> None:
+    stream = MemoryStream()
+    task = asyncio.create_task(opened(HANG if is_dialling else stream))
+    await asyncio.sleep(10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert stream.is_aborted != is_dialling
+
+
+@in_virtual_time
+async def test_trouble_after_the_handshake_tells_of_the_encryption() -> None:
+    stream = MemoryStream(BANNER, EHLO_TLS, [b"220 go\r\n"], [b"450 4.3.2 later\r\n"])
+    trouble = await trouble_with(stream, Introduction("me.example.com"))
+    assert (trouble.result.state, trouble.result.tls) == (State.EHLO, FACTS)
