@@ -54,11 +54,8 @@ class Connection:
     """One connection that is open and introduced, for one transaction after the other. Not for two tasks at a time."""
 
     __slots__ = (
-        "_alarm",
-        "_clock",
         "_driver",
         "_must_reset",
-        "_timeouts",
         "durations",
         "extensions",
         "idle_since",
@@ -69,21 +66,9 @@ class Connection:
         "transcript",
     )
 
-    def __init__(
-        self,
-        driver: Driver,
-        alarm: Alarm,
-        clock: Clock,
-        timeouts: ClientTimeouts,
-        remote: Remote,
-        met: Acquaintance,
-        durations: dict[str, float],
-    ) -> None:
+    def __init__(self, driver: Driver, remote: Remote, met: Acquaintance, durations: dict[str, float]) -> None:
         """Is for `open`."""
         self._driver = driver
-        self._alarm = alarm
-        self._clock = clock
-        self._timeouts = timeouts
         self._must_reset = False
         self.remote = remote
         self.extensions: Extensions = met.extensions
@@ -92,7 +77,7 @@ class Connection:
         self.durations = durations  # of the introduction
         self.messages_sent = 0  # transactions begun
         self.is_reusable = True
-        self.idle_since = clock.monotonic()
+        self.idle_since = driver.clock.monotonic()  # when it was last used, on the clock
 
     @classmethod
     async def open(
@@ -121,9 +106,8 @@ class Connection:
                 stream.abort()
             raise
         if isinstance(met, Acquaintance):
-            return cls(driver, alarm, clock, timeouts, remote, met, durations)
-        alarm.close()
-        _part(stream, met)
+            return cls(driver, remote, met, durations)
+        _part(driver, met)
         may_redial = met.is_handshake and introduction.tls is TlsPolicy.OPPORTUNISTIC and not introduction.is_tls_first
         return Trouble(_result(met, driver, remote, durations), met.reply, may_redial)
 
@@ -144,7 +128,7 @@ class Connection:
         self.is_reusable = False  # until its end has been seen
         durations: dict[str, float] = {}
         octets = sum(map(len, content))
-        seconds = self._timeouts.whole.total_seconds() + octets / self._timeouts.min_octets_per_second
+        seconds = self._driver.timeouts.whole.total_seconds() + octets / self._driver.timeouts.min_octets_per_second
         conversation = transact(
             self.extensions, envelope, content, is_used=self.messages_sent > 0, must_reset=self._must_reset
         )
@@ -154,7 +138,7 @@ class Connection:
         except BaseException:
             self.abort()
             raise
-        self.idle_since = self._clock.monotonic()
+        self.idle_since = self._driver.clock.monotonic()
         self._must_reset = ending.must_reset
         self.is_reusable = ending.is_reusable and self._driver.is_in_step
         if not self.is_reusable:
@@ -167,16 +151,14 @@ class Connection:
             return
         self.is_reusable = False
         try:
-            await self._driver.run(leave(), {}, self._timeouts.reset.total_seconds())
+            await self._driver.run(leave(), {}, self._driver.timeouts.reset.total_seconds())
         finally:
-            self._alarm.close()
-            self._driver.stream.close()
+            self._driver.close()
 
     def abort(self) -> None:
         """Closes at once."""
         self.is_reusable = False
-        self._alarm.close()
-        self._driver.stream.abort()
+        self._driver.abort()
 
 
 async def _dial(
@@ -216,14 +198,14 @@ def _unconnected(end: Break, remote: Remote, durations: dict[str, float]) -> Res
     )
 
 
-def _part(stream: Stream, ending: Ending) -> None:
+def _part(driver: Driver, ending: Ending) -> None:
     """Leaves a server with which the introduction did not succeed."""
     if ending.kind is Kind.ERROR and not ending.is_handshake:
         with contextlib.suppress(ConnectionError):
-            stream.write(b"QUIT\r\n")  # RFC 5321 3.1; its reply is not worth waiting for
-        stream.close()
+            driver.stream.write(b"QUIT\r\n")  # RFC 5321 3.1; its reply is not worth waiting for
+        driver.close()
     else:
-        stream.abort()
+        driver.abort()
 
 
 def _result(ending: Ending, driver: Driver, remote: Remote, durations: dict[str, float]) -> Result:

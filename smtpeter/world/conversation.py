@@ -70,15 +70,15 @@ class Driver:
 
     __slots__ = (
         "_alarm",
-        "_clock",
         "_contexts",
         "_last",
         "_name",
         "_parser",
         "_seconds",
         "_sent",
-        "_timeouts",
+        "clock",
         "stream",
+        "timeouts",
         "tls",
     )
 
@@ -87,9 +87,9 @@ class Driver:
     ) -> None:
         self.stream = stream
         self.tls: TlsFacts | None = None
-        self._clock = clock
+        self.clock = clock
         self._alarm = alarm
-        self._timeouts = timeouts
+        self.timeouts = timeouts
         self._seconds = _stage_seconds(timeouts)
         self._contexts = contexts
         self._name = name
@@ -102,9 +102,19 @@ class Driver:
         """True when the remote host has said nothing beyond what was asked (T2)."""
         return self._parser.is_empty
 
+    def close(self) -> None:
+        """Closes the stream after what was written is sent."""
+        self._alarm.close()
+        self.stream.close()
+
+    def abort(self) -> None:
+        """Closes the stream at once."""
+        self._alarm.close()
+        self.stream.abort()
+
     async def run(self, conversation: Conversation[T], durations: dict[str, float], seconds: float) -> T:
         """Drives a conversation to its end, within so many seconds in all, and notes how long each stage took."""
-        self._last = self._clock.monotonic()
+        self._last = self.clock.monotonic()
         self._sent = (0, 0.0)
         self._alarm.begin(seconds)
         try:
@@ -158,7 +168,7 @@ class Driver:
         return reply
 
     def _note(self, state: State, durations: dict[str, float]) -> None:
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         durations[state.value] = durations.get(state.value, 0.0) + now - self._last
         self._last = now
 
@@ -180,15 +190,15 @@ class Driver:
         self.stream.write(data)
 
     async def _send_block(self, data: bytes) -> None:
-        limit = self._timeouts.block.total_seconds()
+        limit = self.timeouts.block.total_seconds()
         octets, begun = self._sent
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         if octets == 0:
             begun = now
         octets += len(data)
         self._sent = (octets, begun)
         # the first limit is for this block, the second for the average since the content was begun
-        self._alarm.set(min(limit, begun + limit + octets / self._timeouts.min_octets_per_second - now))
+        self._alarm.set(min(limit, begun + limit + octets / self.timeouts.min_octets_per_second - now))
         self._write(data)
         await self.stream.drain()
 
@@ -198,7 +208,7 @@ class Driver:
             raise Break(Kind.INVALID, "The server has sent data ahead of the TLS handshake.")
         is_verified = policy is TlsPolicy.VERIFIED
         context = self._contexts.verified if is_verified else self._contexts.opportunistic
-        self._alarm.set(self._timeouts.handshake.total_seconds())
+        self._alarm.set(self.timeouts.handshake.total_seconds())
         try:
             facts = await self.stream.start_tls(context, self._name)
         except ssl.SSLError as error:

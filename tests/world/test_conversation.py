@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from smtpeter.model.outcome import Kind, State, TlsFacts
 from smtpeter.testing.virtual_time import Deadlock, VirtualClock, in_virtual_time, run
@@ -619,3 +621,35 @@ async def test_trouble_after_the_handshake_tells_of_the_encryption() -> None:
     stream = MemoryStream(BANNER, EHLO_TLS, [b"220 go\r\n"], [b"450 4.3.2 later\r\n"])
     trouble = await trouble_with(stream, Introduction("me.example.com"))
     assert (trouble.result.state, trouble.result.tls) == (State.EHLO, FACTS)
+
+
+ANSWERS = st.lists(
+    st.sampled_from(
+        [b"220 hi\r\n", b"250 ok\r\n", b"250-ok\r\n", b"354 go\r\n", b"421 bye\r\n", b"550 no\r\n", b"25", b""]
+    )
+    | st.sampled_from([1.0, 400.0, ConnectionResetError("reset"), TimeoutError("below")])
+    | st.binary(max_size=6),
+    max_size=4,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(ANSWERS, max_size=8), st.sampled_from(list(TlsPolicy)))
+def test_whatever_a_server_says_there_is_a_result_in_time(answers: list[list[Item]], policy: TlsPolicy) -> None:
+    """Open and transact never raise and never wait for ever; what is not reusable is closed."""
+
+    async def story() -> None:
+        stream = MemoryStream(BANNER, *answers)
+        begun = now()
+        met = await opened(stream, Introduction("me.example.com", policy))
+        if isinstance(met, Trouble):
+            assert met.result.kind is not Kind.ACCEPTED
+        else:
+            while met.is_reusable and met.messages_sent < 3:
+                exchange = await met.transact(ENVELOPE, CONTENT)
+                assert not (exchange.result.is_uncertain and exchange.is_reusable)
+            await met.quit()
+        assert stream.is_closed or stream.is_aborted
+        assert now() - begun < 4 * 3600
+
+    run(story())
