@@ -59,7 +59,8 @@ class _Mark(Enum):
     """What may come behind bytes."""
 
     END = auto()
-    DROP = auto()
+    RESET = auto()  # by the writer
+    DROP = auto()  # by the line
 
 
 _Item = bytes | _Mark
@@ -99,6 +100,10 @@ class _Pipe:
             self.is_closed = True
             self._send(_Mark.END)
 
+    def end_in_reset(self) -> None:
+        self.is_closed = True
+        self._send(_Mark.RESET)
+
     def _send(self, item: _Item) -> None:
         if self._latency:
             # the timers of one moment fire in any order, so none of them carries its own item
@@ -114,6 +119,8 @@ class _Pipe:
         match item:
             case _Mark.DROP:
                 self._dropped()
+            case _Mark.RESET:
+                self.reset(ConnectionResetError("the connection was reset by the peer"))
             case _Mark.END:
                 self._is_ended = True
             case bytes():
@@ -142,6 +149,10 @@ class _Pipe:
         self._arrived.clear()
         self.under_way = 0
         self._wake_writers()
+
+    @property
+    def has_arrived(self) -> bool:
+        return bool(self._arrived)
 
     async def read(self) -> bytes:
         while not self._arrived:
@@ -206,10 +217,14 @@ class MemoryStream:
         self._outgoing.put(data)
 
     async def drain(self) -> None:
-        """Waits while more than a window of bytes is under way."""
+        """Waits while more than a window of bytes is under way. A loss is told once all that came is read."""
         if self._is_closed:
             raise ConnectionResetError("the connection is closed")
-        await self._outgoing.drain()
+        try:
+            await self._outgoing.drain()
+        except ConnectionError:
+            if not self._incoming.has_arrived:
+                raise
 
     def write_eof(self) -> None:
         """Half-closes: the other end reads b"" and may still write."""
@@ -247,7 +262,7 @@ class MemoryStream:
         """Closes at once: the other end is told of a reset."""
         if not self._is_closed:
             self._is_closed = True
-            self._outgoing.reset(ConnectionResetError("the connection was reset by the peer"))
+            self._outgoing.end_in_reset()
             self._incoming.abandon()
             self._on_close()
 

@@ -130,24 +130,23 @@ class SocketStream(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Hands bytes over without waiting; on a connection that is gone they are dropped, `drain` and `read` tell."""
-        if self._transport is not None:
+        if self._transport is not None and not self._is_ended:
             self._transport.write(data)
 
     async def drain(self) -> None:
-        """Waits while more than 256 KiB are unsent. Raises when the connection is gone."""
-        if self._error is not None:
-            raise self._error
-        if self._transport is None:
-            raise ConnectionResetError("the connection is closed")
-        if not self._is_full:
-            return
-        drainer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._drainers.append(drainer)
-        try:
-            await drainer
-        finally:
-            self._drainers.remove(drainer)
-        if self._transport is None:
+        """Waits while more than 256 KiB are unsent.
+
+        Raises when the connection is gone, but not while there is something to read: a host that leaves in the middle
+        of a message has often said why.
+        """
+        if self._is_full and self._transport is not None:
+            drainer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._drainers.append(drainer)
+            try:
+                await drainer
+            finally:
+                self._drainers.remove(drainer)
+        if self._transport is None and not self._chunks:
             raise self._error or ConnectionResetError("the connection is closed")
 
     async def start_tls(self, context: ssl.SSLContext, server_name: str) -> TlsFacts:

@@ -209,6 +209,36 @@ async def test_the_end_and_a_reset_of_the_host_are_told_apart() -> None:
 
 
 @in_virtual_time
+async def test_a_reset_does_not_overtake_what_was_said_before_it() -> None:
+    async def crash(stream: MemoryStream) -> None:
+        stream.write(b"421 no")
+        stream.abort()
+
+    async with Network() as network:
+        network.listen(IP, crash, Line(latency=timedelta(seconds=1)))
+        stream = await network.dial(IP, 25)
+        assert await stream.read() == b"421 no"
+        with pytest.raises(ConnectionResetError):
+            await stream.read()
+
+
+@in_virtual_time
+async def test_a_last_word_can_be_read_although_the_rest_cannot_be_sent() -> None:
+    async def leave(stream: MemoryStream) -> None:
+        stream.write(b"421 no")
+
+    async with Network() as network:
+        network.listen(IP, leave)
+        stream = await network.dial(IP, 25)
+        await asyncio.sleep(1)
+        stream.write(b"more")
+        await stream.drain()
+        assert await stream.read() == b"421 no"
+        with pytest.raises(ConnectionError):
+            await stream.drain()
+
+
+@in_virtual_time
 async def test_a_mistake_in_a_host_is_told_at_the_end() -> None:
     async def wrong(stream: MemoryStream) -> None:
         raise LookupError("in the script")

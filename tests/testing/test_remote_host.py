@@ -5,9 +5,16 @@ from datetime import timedelta
 
 import pytest
 
+from smtpeter.model.outcome import State
 from smtpeter.testing.network import MemoryStream, Network, Tls
 from smtpeter.testing.remote_host import RemoteHost
-from smtpeter.testing.virtual_time import in_virtual_time
+from smtpeter.testing.virtual_time import VirtualClock, in_virtual_time
+from smtpeter.wire.smtp_client import Introduction
+from smtpeter.wire.smtp_commands import Envelope
+from smtpeter.wire.smtp_steps import TlsPolicy
+from smtpeter.world.connection import Connection, Remote
+from smtpeter.world.conversation import ClientTimeouts
+from smtpeter.world.tls import ClientContexts
 
 IP = "203.0.113.1"
 STEPS = [
@@ -234,6 +241,27 @@ async def test_octets_are_sent_as_they_are() -> None:
         await client.reply()
         client.stream.write(b"EHLO x\r\n")
         assert await client.stream.read() == b"\xff\x00 what\n"
+
+
+@in_virtual_time
+async def test_our_own_client_gets_along_with_it() -> None:
+    remote = Remote(IP, 25, "mx.example.com", "198.51.100.1")
+    async with Network() as network:
+        host = RemoteHost(tls=Tls(names=frozenset({"mx.example.com"})))
+        host.drop("rcptto", match="lost@", times=1)
+        host.join(network, IP, latency=timedelta(seconds=1))
+        introduction = Introduction("me.example.org", TlsPolicy.VERIFIED)
+        for recipient, state in (("b@example.com", State.MESSAGE), ("lost@example.com", State.RCPTTO)):
+            connection = await Connection.open(
+                network, VirtualClock(), remote, introduction, ClientContexts(), ClientTimeouts()
+            )
+            assert isinstance(connection, Connection)
+            assert connection.tls is not None and connection.tls.is_verified
+            exchange = await connection.transact(Envelope("a@example.org", recipient), [b"Subject: x\r\n\r\n.\r\n"])
+            assert exchange.result.state is state
+            await connection.quit()
+        assert [(m.content, m.is_tls) for m in host.messages] == [(b"Subject: x\r\n\r\n.\r\n", True)]
+        assert network.open == {IP: 0}
 
 
 def test_a_stage_that_does_not_exist_is_an_error() -> None:

@@ -196,6 +196,27 @@ def test_a_drain_that_waits_is_told_of_the_loss(run: Run) -> None:
     run(story())
 
 
+def test_a_last_word_can_be_read_although_the_rest_cannot_be_sent(run: Run) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(10)
+        writer.write(b"421 too large\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def story() -> None:
+        async with connected(handler) as stream:
+            stream.write(b"0123456789")
+            while stream._transport is not None:
+                await asyncio.sleep(0)
+            stream.write(bytes(1_000_000))
+            await stream.drain()
+            assert await stream.read() == b"421 too large\r\n"
+            with pytest.raises(ConnectionError):
+                await stream.drain()
+
+    run(story())
+
+
 def test_a_read_that_is_given_up_loses_nothing(run: Run) -> None:
     async def story() -> None:
         async with connected(_echo) as stream:
