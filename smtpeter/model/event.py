@@ -17,7 +17,9 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Dialogue:
+class Dialogue:
+    """What an attempt was like; the fields that delivery, deferral and failure share."""
+
     attempt: int
     local_ip: str
     remote_ip: str
@@ -31,26 +33,27 @@ class _Dialogue:
     tls_cipher: str = ""
     tls_verified: bool = False
     durations: str = ""  # "connect=0.003 mailfrom=0.010", seconds by stage
-    transcript: str = ""
-    uncertain: bool = False
+    transcript: str = ""  # lines "C: ..." and "S: ..." without content and credentials
+    uncertain: bool = False  # the remote may have taken it although we have no reply (D5)
+    rule: str = ""  # the rule of the verdict table that decided
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery(_Dialogue):
+class Delivery(Dialogue):
     """The receiver's server took the message."""
 
     name: ClassVar[str] = "delivery"
 
 
 @dataclass(frozen=True, slots=True)
-class Deferral(_Dialogue):
+class Deferral(Dialogue):
     """An attempt did not succeed; there will be another."""
 
     name: ClassVar[str] = "deferral"
 
 
 @dataclass(frozen=True, slots=True)
-class Failure(_Dialogue):
+class Failure(Dialogue):
     """The message will not be delivered."""
 
     name: ClassVar[str] = "failure"

@@ -4,6 +4,7 @@ A stream raises `TimeoutError` and `ConnectionError` (with its subclasses) and n
 """
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -84,3 +85,17 @@ class Dialer(Protocol):
 
     async def dial(self, ip: str, port: int, local_ip: str = "") -> Stream:
         """Connects to an address, from `local_ip` when one is given. Raises ConnectionError or OSError."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that a room needs of the outside; goes into constructors. `randbits(n)` gives n unguessable bits."""
+
+    clock: Clock
+    resolver: Resolver
+    dialer: Dialer
+    randbits: Callable[[int], int]
+
+    def random(self) -> float:
+        """Gives a float in [0, 1)."""
+        return self.randbits(53) / (1 << 53)

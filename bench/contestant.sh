@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Prepares and runs a gateway for the mail bench (bench/contestant.toml): relays for loopback, signs when told to,
+# delivers to the bench's sink, with the durability of production. Settings come from the environment only.
+set -euo pipefail
+home=$(cd "$(dirname "$0")/.." && pwd)
+smtpeter=$home/.venv/bin/smtpeter
+
+export SMTPETER_SERVER__HOSTNAME=mx.bench.test
+export SMTPETER_SERVER__DATA_DIR=$BENCH_DIR/data
+export SMTPETER_SMTP__LISTENERS="127.0.0.1:$BENCH_SMTP_PORT,127.0.0.1:25872"
+export SMTPETER_SMTP__TLS_LISTENERS=""
+export SMTPETER_SMTP__TRUSTED_NETWORKS="127.0.0.0/8=user@bench.test"
+export SMTPETER_SMTP__MAX_CONNECTIONS_PER_LOGIN=10000
+export SMTPETER_TLS__CERTIFICATE=$BENCH_TLS_CERT
+export SMTPETER_TLS__KEY=$BENCH_TLS_KEY
+export SMTPETER_HTTP__LISTENERS=127.0.0.1:25880
+export SMTPETER_HTTP__TLS_LISTENERS=""
+export SMTPETER_HTTP__ALLOW_LOOPBACK_HTTP=true
+export SMTPETER_HTTP__REQUESTS_PER_SECOND=0
+export SMTPETER_DELIVERY__SMART_HOST__HOST=${BENCH_SINK%:*}
+export SMTPETER_DELIVERY__SMART_HOST__PORT=${BENCH_SINK##*:}
+export SMTPETER_DELIVERY__SMART_HOST__TLS=none
+export SMTPETER_DELIVERY__MESSAGES_PER_CONNECTION=1000000
+
+case $1 in
+  prepare)
+    "$smtpeter" account create bench
+    "$smtpeter" login create --user user@bench.test --password s3cret-bench
+    "$smtpeter" token create --secret smtpeter_bench-bench-bench-bench-bench-be
+    if [ -n "${BENCH_DKIM:-}" ]; then
+      "$smtpeter" domain add "$BENCH_DKIM_DOMAIN" --approved --dkim-key "$BENCH_DKIM_KEY" --selector "$BENCH_DKIM_SELECTOR"
+    else
+      "$smtpeter" domain add bench.test --approved --unsigned
+    fi
+    ;;
+  serve)
+    exec "$smtpeter" serve --roles "$([ -n "${BENCH_HOLD:-}" ] && echo smtp,api || echo smtp,api,mta)"
+    ;;
+esac

@@ -1,0 +1,396 @@
+"""The roof: the only file that knows every room. What is opened, in which order, and how it is closed again.
+
+`open_house` builds a running gateway from a configuration; `serve` is the process around it: event loop, signals,
+drain. Roles choose what a process does: `smtp` and `api` are doors, `mta` delivers.
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import secrets
+import signal
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import uvloop
+
+from smtpeter.config import Config, Listen, Via
+from smtpeter.delivery.attempt import Ways
+from smtpeter.delivery.carry import Carrier
+from smtpeter.delivery.dispatcher import Dispatcher, DispatchSettings
+from smtpeter.delivery.notice import Notices
+from smtpeter.delivery.route import Capture, Discard, Mx, Route, Rule, SmartHost
+from smtpeter.delivery.schedule import Schedule
+from smtpeter.delivery.settle import Settling
+from smtpeter.delivery.verdict import shipped_rules
+from smtpeter.domains.keys import DevelopmentKey, KeyRing
+from smtpeter.domains.seal import MasterKey, installation_key
+from smtpeter.doors.capture import page
+from smtpeter.doors.capture.mailbox import Mailbox
+from smtpeter.doors.capture.sink import SinkDoor
+from smtpeter.doors.cli.main import run as run_command_line
+from smtpeter.doors.cli.shared import store_url
+from smtpeter.doors.quickstart import Places, development_access, quick_start, write_ready_file
+from smtpeter.doors.rest.app import build_app
+from smtpeter.doors.rest.rooms import Rooms
+from smtpeter.doors.rest.settings import RestSettings
+from smtpeter.doors.submission import SubmissionDoor
+from smtpeter.doors.web import mount
+from smtpeter.intake.accept import Intake, IntakeSettings
+from smtpeter.intake.identify import Identify
+from smtpeter.intake.senders import Senders
+from smtpeter.store.operation import StoreUnavailable
+from smtpeter.store.store import Store, open_store
+from smtpeter.store.workers import (
+    HEARTBEAT,
+    Beat,
+    Newcomer,
+    TakeOver,
+    beat,
+    leave,
+    register,
+    take_over,
+    workers_of_node,
+)
+from smtpeter.wire.smtp_steps import TlsPolicy
+from smtpeter.world import http_listener, smtp_listener
+from smtpeter.world.certificate import ensure_certificates
+from smtpeter.world.clock import SystemClock
+from smtpeter.world.conversation import ClientTimeouts
+from smtpeter.world.log import log, open_log
+from smtpeter.world.networks import Destinations, parse_networks
+from smtpeter.world.resolver import DnsResolver
+from smtpeter.world.seams import World
+from smtpeter.world.smtp_listener import Listener, Patience
+from smtpeter.world.stream import TcpDialer
+from smtpeter.world.tls import ClientContexts, ServerTls
+
+ROLES = frozenset({"smtp", "api", "mta"})
+DRAIN_SECONDS = 30.0  # D12
+PORTS_TRIED = 50  # in development mode, when the usual one is taken
+
+
+@dataclass(slots=True)
+class House:
+    """A running gateway. `close` drains it."""
+
+    config: Config
+    store: Store
+    intake: Intake
+    dispatcher: Dispatcher | None
+    identify: Identify
+    worker: int
+    submission: list[Listener] = field(default_factory=list)
+    submission_tls: list[Listener] = field(default_factory=list)
+    sink: Listener | None = None
+    http: list[http_listener.HttpListener] = field(default_factory=list)
+    http_tls: list[http_listener.HttpListener] = field(default_factory=list)
+    ca_file: Path | None = None
+    tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+
+    async def close(self) -> None:
+        """Takes nothing new, ends what is in flight, hands back the rest, and lets go of the store (D12)."""
+        self.intake.close()
+        doors = [*self.submission, *self.submission_tls]
+        await asyncio.gather(*(door.drain(DRAIN_SECONDS) for door in doors))
+        await asyncio.gather(*(server.close() for server in [*self.http, *self.http_tls]))
+        if self.dispatcher is not None:
+            await self.dispatcher.drain(DRAIN_SECONDS)
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        for listener in [*doors, *([self.sink] if self.sink else [])]:
+            await listener.close()
+        self.identify.close()
+        with contextlib.suppress(StoreUnavailable):
+            await self.store.write(leave, self.worker)
+        await self.store.close()
+
+
+async def open_house(config: Config, world: World, roles: frozenset[str], *, is_development: bool) -> House:
+    """Opens the store, the rooms and the doors. Raises OSError, StoreRefused, ValueError with a sentence for people."""
+    data_dir = config.server.data_dir
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    master = installation_key(config.server)
+    store = await open_store(store_url(config), unsafe_fast_storage=config.store.unsafe_fast_storage)
+    worker = await _begin_work(store, world)
+    senders = Senders(store, world.clock)
+    fallback = DevelopmentKey(data_dir / "development.dkim") if is_development else None
+    keys = KeyRing(store, world.clock, senders, master, fallback)
+    dispatcher = _dispatcher(config, store, world, worker, keys) if "mta" in roles else None
+    intake = Intake(store, world, senders, _intake_settings(config), dispatcher)
+    house = House(config, store, intake, dispatcher, Identify(store, world.clock), worker)
+    house.tasks.append(asyncio.create_task(_beat(store, world, worker), name="heartbeat"))
+    try:
+        tls = _tls(config, world, house)
+        if is_development:
+            await _open_sink(house, world)
+        if dispatcher is not None:
+            house.tasks.append(asyncio.create_task(dispatcher.run(), name="dispatcher"))
+        if "smtp" in roles:
+            await _open_submission(house, world, tls, is_development=is_development)
+        if "api" in roles:
+            await _open_http(house, tls, master, is_development=is_development)
+    except BaseException:
+        await house.close()
+        raise
+    return house
+
+
+async def _begin_work(store: Store, world: World) -> int:
+    """Registers this process and takes back what dead processes of this machine held (D8)."""
+    node, now = os.uname().nodename, world.clock.now()
+    known = await store.read(workers_of_node, node)
+    living = frozenset(record.id for record in known if record.pid != os.getpid() and _is_alive(record.pid))
+    taken = await store.write(take_over, TakeOver(node, living, now))
+    if taken:
+        log("start.taken_over", messages=taken)
+    return await store.write(register, Newcomer(node, os.getpid(), now))
+
+
+def _is_alive(pid: int) -> bool:
+    """True when a process of that number runs and is one of ours: numbers are used again after a restart."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return b"smtpeter" in command
+
+
+async def _beat(store: Store, world: World, worker: int) -> None:
+    while True:
+        await asyncio.sleep(HEARTBEAT.total_seconds())
+        with contextlib.suppress(StoreUnavailable):
+            await store.write(beat, Beat(worker, world.clock.now()))
+
+
+def _dispatcher(config: Config, store: Store, world: World, worker: int, keys: KeyRing) -> Dispatcher:
+    delivery = config.delivery
+    hello = delivery.hello_name or config.server.hostname
+    rules = _routes(config)
+    allowed = ("0.0.0.0/0", "::/0") if delivery.allow_private_destinations else ()
+    ways = Ways(
+        world=world,
+        rules=rules,
+        verdicts=shipped_rules(),
+        contexts=ClientContexts(Path(config.tls.ca) if config.tls.ca else None),
+        timeouts=ClientTimeouts(),
+        hello=hello,
+        tls=TlsPolicy(delivery.tls.value),
+        destinations=Destinations(allowed=parse_networks(allowed)),
+        messages_per_connection=delivery.messages_per_connection,
+    )
+    carrier = Carrier(
+        store=store,
+        ways=ways,
+        settling=Settling(
+            Schedule(delivery.retry_delays, delivery.retry_divisor), Notices(world, config.server.hostname)
+        ),
+        signers_for=keys.signers,
+        hostname=config.server.hostname,
+        idle_seconds=delivery.idle_time.total_seconds(),
+        shows_client=config.smtp.received_show_client,
+    )
+    settings = DispatchSettings(
+        concurrency_per_lane=delivery.concurrency_per_lane,
+        max_held=delivery.max_held,
+        max_held_bytes=delivery.max_held_bytes,
+        claim_batch=delivery.claim_batch,
+    )
+    return Dispatcher(store, world, worker, rules, settings, carrier.live)
+
+
+def _routes(config: Config) -> tuple[Rule, ...]:
+    """Gives the routing table: what the configuration lists, then the default smart host if there is one."""
+    smart = config.delivery.smart_host
+    smart_host = SmartHost(smart.host, smart.port, smart.tls.value, smart.user, smart.password)
+    sink = config.development.capture
+    by_name: dict[Via, Route] = {
+        Via.MX: Mx(),
+        Via.SMARTHOST: smart_host,
+        Via.DISCARD: Discard(),
+        Via.CAPTURE: Capture(sink.host, sink.port),
+    }
+    rules = tuple(Rule(str(pattern), by_name[via]) for pattern, via in config.delivery.routes.items())
+    return (*rules, Rule("*", smart_host)) if smart.host else rules
+
+
+def _intake_settings(config: Config) -> IntakeSettings:
+    return IntakeSettings(
+        max_message_bytes=config.smtp.max_message_bytes,
+        max_recipients=max(config.smtp.max_recipients, config.http.max_recipients),
+        expire_after=config.delivery.expire_after,
+    )
+
+
+def _tls(config: Config, world: World, house: House) -> ServerTls:
+    """Gives the certificate in service: the configured one, else our own."""
+    if config.tls.certificate:
+        house.ca_file = Path(config.tls.ca) if config.tls.ca else None
+        return ServerTls(Path(config.tls.certificate), Path(config.tls.key), world.clock)
+    own = ensure_certificates(config.server.data_dir / "tls", world.clock.now())
+    house.ca_file = own.ca
+    return ServerTls(own.certificate, own.key, world.clock)
+
+
+async def _open_sink(house: House, world: World) -> None:
+    config = house.config
+    door = SinkDoor(_mailbox(config), world.clock, config.server.hostname)
+    place = config.development.capture
+    house.sink = await smtp_listener.start(door, place.host, place.port, spool_folder=config.server.data_dir)
+
+
+def _mailbox(config: Config) -> Mailbox:
+    return Mailbox(config.server.data_dir / "captured", config.development.max_captured)
+
+
+async def _open_submission(house: House, world: World, tls: ServerTls, *, is_development: bool) -> None:
+    config = house.config
+    smtp = config.smtp
+    door = SubmissionDoor(
+        house.intake, house.identify, world.clock, smtp, config.server.hostname, is_development=is_development
+    )
+    patience = Patience(
+        command_seconds=smtp.command_time.total_seconds(),
+        session_seconds=smtp.session_time.total_seconds(),
+        octets_per_second=smtp.min_body_bytes_per_second,
+    )
+    for places, listeners, is_implicit in (
+        (smtp.listeners, house.submission, False),
+        (smtp.tls_listeners, house.submission_tls, True),
+    ):
+        for place in places:
+            listener = await smtp_listener.start(
+                door,
+                place.host,
+                place.port,
+                lambda: tls.context,
+                spool_folder=config.server.data_dir,
+                implicit=is_implicit,
+                patience=patience,
+            )
+            listeners.append(listener)
+
+
+async def _open_http(house: House, tls: ServerTls, master: MasterKey, *, is_development: bool) -> None:
+    config = house.config
+    rooms = Rooms(house.store, house.intake, house.identify, config.server.hostname)
+    rest = build_app(rooms, RestSettings.of(config.http, master.derive("rest cursors")))
+    app = mount(rest, page.routes(_mailbox(config)) if is_development else [])
+    for places, listeners, context in (
+        (config.http.listeners, house.http, None),
+        (config.http.tls_listeners, house.http_tls, tls.context),
+    ):
+        for place in places:
+            listening = http_listener.bind(place.host, place.port)
+            listeners.append(await http_listener.start(app, listening, context, int(DRAIN_SECONDS)))
+
+
+# --- the process ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """What the command line says about one start."""
+
+    roles: frozenset[str] = ROLES
+    is_development: bool = False
+    ready_file: Path | None = None
+
+
+def serve(config: Config, options: ServeOptions) -> None:
+    """Runs the gateway until SIGTERM or SIGINT, then drains. Raises what `open_house` raises."""
+    open_log(is_pretty=options.is_development and sys.stderr.isatty())
+    if options.is_development:
+        config = with_free_ports(config)
+    # signing and parsing make no cycles worth looking for this often
+    gc.set_threshold(50_000, 20, 50)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(config, options))
+
+
+async def _serve(config: Config, options: ServeOptions) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    world = real_world(config)
+    house = await open_house(config, world, options.roles, is_development=options.is_development)
+    try:
+        gc.collect()
+        gc.freeze()
+        if options.is_development:
+            await _greet(house, world, options)
+        log("start.ready", roles=sorted(options.roles), pid=os.getpid())
+        waiting = asyncio.create_task(stopping.wait())
+        await asyncio.wait([waiting, *house.tasks], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        for task in house.tasks:
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                log("stop.task_failed", task=task.get_name(), error=repr(task.exception()))
+    finally:
+        log("stop.draining")
+        await house.close()
+        log("stop.done")
+
+
+def real_world(config: Config) -> World:
+    """Gives the clock, the names and the network as they are."""
+    clock = SystemClock()
+    return World(clock, DnsResolver(clock, config.delivery.dns_servers), TcpDialer(), secrets.randbits)
+
+
+def with_free_ports(config: Config) -> Config:
+    """Gives the configuration with each loopback port moved to the next free one when it is taken."""
+    taken: set[int] = set()
+
+    def free(place: Listen) -> Listen:
+        for port in range(place.port, place.port + PORTS_TRIED):
+            if port in taken:
+                continue
+            with contextlib.suppress(OSError), http_listener.bind(place.host, port):
+                taken.add(port)
+                return Listen(place.host, port)
+        raise OSError(f"no free port near {place}")
+
+    def all_free(places: tuple[Listen, ...]) -> tuple[Listen, ...]:
+        return tuple(free(place) for place in places)
+
+    smtp, http, development = config.smtp, config.http, config.development
+    return replace(
+        config,
+        smtp=replace(smtp, listeners=all_free(smtp.listeners), tls_listeners=all_free(smtp.tls_listeners)),
+        http=replace(http, listeners=all_free(http.listeners), tls_listeners=all_free(http.tls_listeners)),
+        development=replace(development, capture=free(development.capture)),
+    )
+
+
+async def _greet(house: House, world: World, options: ServeOptions) -> None:
+    """Writes the ready file and prints what a newcomer needs."""
+    config = house.config
+    data_dir = config.server.data_dir
+    access = await development_access(
+        house.store,
+        data_dir / "development.json",
+        approve_all=config.development.approve_all,
+        now=world.clock.now(),
+    )
+    places = Places(
+        rest=f"http://127.0.0.1:{house.http[0].port}/v1",
+        smtp=("127.0.0.1", house.submission[0].port),
+        smtps=("127.0.0.1", house.submission_tls[0].port),
+        sink=("127.0.0.1", house.sink.port) if house.sink else None,
+        ca_file=(house.ca_file or data_dir).resolve(),
+        access=access,
+    )
+    print(quick_start(places), flush=True)
+    for path in {data_dir / "ready.json", options.ready_file or data_dir / "ready.json"}:
+        write_ready_file(path, places)
+
+
+def main() -> None:
+    """Is the program `smtpeter`."""
+    run_command_line(serve, ServeOptions)

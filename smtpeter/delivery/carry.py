@@ -1,0 +1,109 @@
+"""The life of a courier: take a message, attempt it, settle it, and so on over one kept connection.
+
+This is a worker's item boundary: whatever goes wrong with one message is logged with its id and ends there. Its claim
+then runs out, it comes up again, and after three such ends it is set aside (D11).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from smtpeter.content.render import Rendered, Transfer, render
+from smtpeter.delivery.attempt import Misrouted, Ways, attempt
+from smtpeter.delivery.dispatcher import Dispatcher
+from smtpeter.delivery.lane import Courier
+from smtpeter.delivery.settle import MAX_UNSETTLED, Settling, quarantine, settlement
+from smtpeter.model.account import AccountId
+from smtpeter.model.message import Message
+from smtpeter.store.messages import Settlement, settle
+from smtpeter.store.operation import StoreUnavailable
+from smtpeter.store.store import Store
+from smtpeter.wire.dkim import Signer
+from smtpeter.world.log import log, log_trouble
+
+STORE_RETRY_SECONDS = 1.0  # between tries to record a result (D9)
+
+SignersFor = Callable[[AccountId, str], Awaitable[tuple[Signer, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """What couriers share."""
+
+    store: Store
+    ways: Ways
+    settling: Settling
+    signers_for: SignersFor
+    hostname: str
+    idle_seconds: float
+    shows_client: bool
+
+    async def live(self, dispatcher: Dispatcher, courier: Courier) -> None:
+        """Carries the messages of a lane until there are no more for a while."""
+        while True:
+            idle_seconds = self.idle_seconds if courier.connection is not None else 0.0
+            message = await courier.lane.take(idle_seconds)
+            if message is None:
+                break
+            try:
+                await self._carry(dispatcher, courier, message)
+            except Exception:
+                log_trouble("delivery.trouble", message=message.id, lane=courier.lane.key)
+                dispatcher.done(message)
+                if courier.connection is not None:
+                    courier.connection.abort()
+                    courier.connection = None
+        if courier.connection is not None:
+            connection, courier.connection = courier.connection, None
+            await connection.quit()
+
+    async def _carry(self, dispatcher: Dispatcher, courier: Courier, message: Message) -> None:
+        world = self.ways.world
+        if not dispatcher.may_finish(message):
+            dispatcher.done(message)  # the booking ran out while it waited here: it is another's now
+            return
+        if message.unsettled >= MAX_UNSETTLED:
+            await self._record(dispatcher, message, quarantine(message, world.clock.now()))
+            return
+        signers = await self.signers_for(message.account, message.from_domain)
+        try:
+            attempted = await attempt(
+                self.ways,
+                courier,
+                message,
+                partial(self._render, signers, world.clock.now()),
+                partial(dispatcher.may_finish, message),
+            )
+        except Misrouted as moved:
+            await dispatcher.send_to_lane(message, moved.lane)
+            return
+        await self._record(
+            dispatcher, message, settlement(self.settling, message, attempted, world.clock.now(), world.random())
+        )
+
+    def _render(self, signers: tuple[Signer, ...], now: datetime, message: Message, transfer: Transfer) -> Rendered:
+        return render(
+            message,
+            signers=signers,
+            hostname=self.hostname,
+            now=now,
+            transfer=transfer,
+            shows_client=self.shows_client,
+        )
+
+    async def _record(self, dispatcher: Dispatcher, message: Message, result: Settlement) -> None:
+        """Writes the result down, as often as it takes: what the receiver took must not be sent again (D9)."""
+        while True:
+            try:
+                is_ours = await self.store.write(settle, result)
+                break
+            except StoreUnavailable as error:
+                log("settle.store_unavailable", message=message.id, reason=str(error))
+                await asyncio.sleep(STORE_RETRY_SECONDS)
+        dispatcher.done(message)
+        if result.notice is not None:
+            dispatcher.nudge()
+        if not is_ours:
+            log("settle.claim_lost", message=message.id, state=result.state.value)

@@ -1,0 +1,307 @@
+"""CLAIM: takes due messages out of the store and lays them into lanes, in time and within bounds.
+
+A claim books the next due time before anything is tried, so a crash needs no sweeper: what this process held comes up
+again by itself (architecture.md, claim is booking). While messages are held their booking is pushed every 15 s, all in
+one write; a message whose booking was lost is not finished (D6).
+
+Messages may also be born claimed by intake (`book`, `hand_over`); `_behind` names the lanes for which older messages
+wait in the store, which then go first.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from smtpeter.delivery.lane import Courier, Lane
+from smtpeter.delivery.route import Mx, Rule, choose, fixed_lane, site_lane
+from smtpeter.model.message import Message, MessageId, Recipient
+from smtpeter.store.due import (
+    Assignment,
+    ClaimRequest,
+    Held,
+    NextDueQuery,
+    Push,
+    Relane,
+    Release,
+    Rotation,
+    UnroutedDomain,
+    UnroutedRequest,
+    assign_lanes,
+    claim,
+    next_due,
+    push,
+    relane,
+    release,
+    unrouted,
+)
+from smtpeter.store.messages import Booking
+from smtpeter.store.operation import StoreUnavailable
+from smtpeter.store.store import Store
+from smtpeter.world.log import log
+from smtpeter.world.seams import DnsTrouble, World
+
+BOOKED_AHEAD = timedelta(seconds=45)
+PUSH_EVERY_SECONDS = 15.0
+POLL_SECONDS = 1.0  # how late a message stored by another process may be noticed
+RESOLUTIONS_AT_ONCE = 50
+SITE_KEPT_SECONDS = 300.0  # how long the lane of a domain is taken for known
+MAX_SITES = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchSettings:
+    """Bounds of what one process holds. `max_held_bytes` counts sources."""
+
+    concurrency_per_lane: int
+    max_held: int
+    max_held_bytes: int
+    claim_batch: int
+
+
+@dataclass(slots=True)
+class _Holding:
+    message: Message
+    until: float  # monotonic; when the booking runs out
+    size: int
+
+
+class Dispatcher:
+    """The claims of one process. `carry` takes one message over a courier's connection and settles it."""
+
+    def __init__(
+        self,
+        store: Store,
+        world: World,
+        worker: int,
+        rules: tuple[Rule, ...],
+        settings: DispatchSettings,
+        courier_life: "Callable[[Dispatcher, Courier], Awaitable[None]]",
+    ) -> None:
+        self._store = store
+        self._world = world
+        self._worker = worker
+        self._rules = rules
+        self._settings = settings
+        self._courier_life = courier_life
+        self._lanes: dict[str, Lane] = {}
+        self._held: dict[MessageId, _Holding] = {}
+        self._held_bytes = 0
+        self._behind: set[str] = set()
+        self._sites: dict[str, tuple[float, str]] = {}
+        self._rotation = Rotation()
+        self._unrouted_rotation = Rotation()
+        self._due = asyncio.Event()  # something may be due
+        self._unrouted = asyncio.Event()  # something may lack a lane
+        self._is_draining = False
+
+    # --- what intake sees (intake.accept.Onward) ------------------------------------------------------------------
+
+    def lane(self, recipient: Recipient) -> str | None:
+        """Gives the lane of a recipient when it is known without asking DNS."""
+        route = choose(self._rules, recipient.address)
+        if not isinstance(route, Mx):
+            return fixed_lane(route)
+        known = self._sites.get(recipient.domain)
+        return known[1] if known is not None and known[0] > self._world.clock.monotonic() else None
+
+    def book(self, lanes: tuple[str | None, ...], size: int) -> Booking | None:
+        """Gives a booking for messages of these lanes, if all of them may be carried at once.
+
+        Submissions whose commit is under way are not counted, so the bounds may be passed by one batch of them.
+        """
+        if self._is_draining or not self._has_room(len(lanes), size):
+            self._behind.update(lane for lane in lanes if lane is not None)
+            return None
+        for lane in lanes:
+            if lane is None or lane in self._behind or self._is_full(lane):
+                self._behind.update(lane for lane in lanes if lane is not None)
+                return None
+        return Booking(self._worker, self._world.clock.now() + BOOKED_AHEAD)
+
+    def hand_over(self, messages: list[Message]) -> None:
+        """Takes messages that were born claimed."""
+        for message in messages:
+            self._hold(message)
+
+    def nudge(self) -> None:
+        """Says that the store may have something due."""
+        self._due.set()
+        self._unrouted.set()
+
+    # --- what couriers see ----------------------------------------------------------------------------------------
+
+    def may_finish(self, message: Message) -> bool:
+        """True while the booking of a message stands, so that sending its end of data is ours alone to do (D6)."""
+        holding = self._held.get(message.id)
+        return holding is not None and holding.until > self._world.clock.monotonic()
+
+    def done(self, message: Message) -> None:
+        """Forgets a message whose result is recorded."""
+        holding = self._held.pop(message.id, None)
+        if holding is not None:
+            self._held_bytes -= holding.size
+        if message.lane in self._behind and not self._is_full(message.lane):
+            self._due.set()
+
+    async def send_to_lane(self, message: Message, lane: str) -> None:
+        """Hands a message back with another lane; that is no attempt."""
+        held = Held(message.id, message.claim)
+        await self._store.write(relane, Relane(held, lane, self._world.clock.now()))
+        self.done(message)
+        self.nudge()
+
+    def learn_site(self, domain: str, lane: str) -> None:
+        """Remembers the lane of a domain for a while."""
+        if len(self._sites) >= MAX_SITES:
+            self._sites.clear()
+        self._sites[domain] = (self._world.clock.monotonic() + SITE_KEPT_SECONDS, lane)
+
+    # --- the life of the dispatcher -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Claims and pushes until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._claim_for_ever(), name="claim")
+            tasks.create_task(self._route_for_ever(), name="route")
+            tasks.create_task(self._push_for_ever(), name="push")
+
+    async def drain(self, seconds: float) -> None:
+        """Takes nothing new, lets what is in flight end, and hands back what was not begun (D12)."""
+        self._is_draining = True
+        waiting = [message for lane in self._lanes.values() for message in lane.give_back()]
+        if waiting:
+            now = self._world.clock.now()
+            await self._store.write(release, Release(tuple(Held(m.id, m.claim) for m in waiting), now))
+            for message in waiting:
+                self.done(message)
+        try:
+            async with asyncio.timeout(seconds):
+                for lane in list(self._lanes.values()):
+                    await lane.closed()
+        except TimeoutError:
+            for lane in self._lanes.values():
+                lane.cancel()
+
+    async def _claim_for_ever(self) -> None:
+        while not self._is_draining:
+            self._due.clear()
+            try:
+                is_more = await self._claim_once()
+                wait = 0.0 if is_more else await self._seconds_to_next_due()
+            except StoreUnavailable as error:
+                log("claim.store_unavailable", reason=str(error))
+                wait = POLL_SECONDS
+            if wait > 0:
+                await _set_or_after(self._due, wait)
+
+    async def _claim_once(self) -> bool:
+        """Claims one batch; True when there may be more that could be held now."""
+        limit = min(self._settings.claim_batch, self._settings.max_held - len(self._held))
+        room = self._settings.max_held_bytes - self._held_bytes
+        if limit <= 0 or room <= 0:
+            return False
+        full = frozenset(key for key, lane in self._lanes.items() if lane.is_full)
+        now = self._world.clock.now()
+        request = ClaimRequest(self._worker, now, now + BOOKED_AHEAD, limit, room, full, self._rotation)
+        messages = await self._store.write(claim, request)
+        for message in messages:
+            self._hold(message)
+        if len(messages) < limit:
+            self._behind.intersection_update(full)
+        self._forget_empty_lanes()
+        return bool(messages)
+
+    async def _seconds_to_next_due(self) -> float:
+        now = self._world.clock.now()
+        full = frozenset(key for key, lane in self._lanes.items() if lane.is_full)
+        due = await self._store.read(next_due, NextDueQuery(now, full))
+        return POLL_SECONDS if due is None else min(POLL_SECONDS, max(0.001, (due - now).total_seconds()))
+
+    async def _route_for_ever(self) -> None:
+        """Finds lanes for messages that have none yet, a few domains at a time."""
+        while not self._is_draining:
+            self._unrouted.clear()
+            try:
+                request = UnroutedRequest(
+                    self._world.clock.now(), RESOLUTIONS_AT_ONCE, rotation=self._unrouted_rotation
+                )
+                found = await self._store.write(unrouted, request)
+                await asyncio.gather(*map(self._route, found))
+            except StoreUnavailable:
+                found = []
+            if found:
+                self._due.set()
+            else:
+                await _set_or_after(self._unrouted, POLL_SECONDS)
+
+    async def _route(self, unrouted: UnroutedDomain) -> None:
+        lane = await self._resolve(unrouted.domain)
+        now = self._world.clock.now()
+        await self._store.write(assign_lanes, Assignment(unrouted.account, unrouted.domain, lane, now))
+
+    async def _resolve(self, domain: str) -> str:
+        """Gives the lane of a domain; a lane of its own when DNS has trouble, which the attempt will then report."""
+        fixed = fixed_lane(choose(self._rules, f"@{domain}"))
+        if fixed is not None:
+            return fixed
+        try:
+            lane = site_lane(await self._world.resolver.mail_hosts(domain))
+        except DnsTrouble:
+            return f"dns:{domain}"
+        self.learn_site(domain, lane)
+        return lane
+
+    async def _push_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(PUSH_EVERY_SECONDS)
+            if not self._held:
+                continue
+            now = self._world.clock.now()
+            until = self._world.clock.monotonic() + BOOKED_AHEAD.total_seconds()
+            holdings = list(self._held.values())
+            try:
+                held = tuple(Held(h.message.id, h.message.claim) for h in holdings)
+                lost = await self._store.write(push, Push(held, now + BOOKED_AHEAD))
+            except StoreUnavailable as error:
+                log("push.store_unavailable", reason=str(error))  # the bookings run out by themselves
+                continue
+            for holding in holdings:
+                holding.until = 0.0 if holding.message.id in lost else until
+
+    def _hold(self, message: Message) -> None:
+        size = len(message.source.content)
+        until = self._world.clock.monotonic() + BOOKED_AHEAD.total_seconds()
+        self._held[message.id] = _Holding(message, until, size)
+        self._held_bytes += size
+        lane = self._lanes.get(message.lane)
+        if lane is None:
+            lane = Lane(message.lane, self._settings.concurrency_per_lane, self._live)
+            self._lanes[message.lane] = lane
+        lane.put(message)
+
+    async def _live(self, courier: Courier) -> None:
+        await self._courier_life(self, courier)
+
+    def _has_room(self, count: int, size: int) -> bool:
+        return (
+            len(self._held) + count <= self._settings.max_held
+            and self._held_bytes + count * size <= self._settings.max_held_bytes
+        )
+
+    def _is_full(self, key: str) -> bool:
+        lane = self._lanes.get(key)
+        return lane is not None and lane.is_full
+
+    def _forget_empty_lanes(self) -> None:
+        for key in [key for key, lane in self._lanes.items() if lane.is_empty]:
+            del self._lanes[key]
+
+
+async def _set_or_after(event: asyncio.Event, seconds: float) -> None:
+    """Returns when the event is set, or sets it after a while."""
+    timer = asyncio.get_running_loop().call_later(seconds, event.set)
+    try:
+        await event.wait()
+    finally:
+        timer.cancel()

@@ -1,0 +1,105 @@
+"""SETTLE: a verdict becomes a row, an event and perhaps a notification, in one commit.
+
+`settlement` is the decision, pure; the store carries it out if the claim still stands (D6).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar, assert_never
+
+from smtpeter.delivery.attempt import Attempted
+from smtpeter.delivery.notice import Notices
+from smtpeter.delivery.schedule import Schedule
+from smtpeter.delivery.verdict import Verdict
+from smtpeter.model.event import Deferral, Delivery, Dialogue, Failure, Quarantine
+from smtpeter.model.message import Message, MessageState
+from smtpeter.model.outcome import Deferred, Delivered, Failed, State
+from smtpeter.store.messages import Settlement
+
+MAX_UNSETTLED = 3  # claims without a result after which a message is set aside (D11)
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """What settling needs besides the verdict, fixed at start."""
+
+    schedule: Schedule
+    notices: Notices
+
+
+def settlement(
+    settling: Settling, message: Message, attempted: Attempted, now: datetime, randomness: float
+) -> Settlement:
+    """Gives what is to be recorded of an attempt. `randomness` in [0, 1) is the jitter of the next one."""
+    outcome = attempted.verdict.outcome
+    match outcome:
+        case Delivered():
+            return Settlement(
+                message.id,
+                message.claim,
+                MessageState.DELIVERED,
+                now,
+                message.attempt + 1,
+                events=(_told(Delivery, message, attempted.verdict),),
+                sent_block=attempted.block,
+            )
+        case Failed(result):
+            return Settlement(
+                message.id,
+                message.claim,
+                MessageState.FAILED,
+                now,
+                message.attempt + 1,
+                events=(_told(Failure, message, attempted.verdict),),
+                sent_block=attempted.block,
+                notice=settling.notices.failure(message, result, now),
+            )
+        case Deferred(_, _, retry_after):
+            due = settling.schedule.next_try(message.attempt, now, message.expires, randomness, retry_after)
+            return Settlement(
+                message.id,
+                message.claim,
+                MessageState.DEFERRED,
+                now,
+                message.attempt + 1,
+                due=due,
+                events=(_told(Deferral, message, attempted.verdict),),
+            )
+        case _:
+            assert_never(outcome)
+
+
+def quarantine(message: Message, now: datetime) -> Settlement:
+    """Gives the settlement that sets aside a message which several claims did not bring to a result."""
+    reason = f"{message.unsettled} attempts ended without a result; the worker died or hung each time."
+    return Settlement(
+        message.id, message.claim, MessageState.QUARANTINED, now, message.attempt, events=(Quarantine(reason),)
+    )
+
+
+Told = TypeVar("Told", bound=Dialogue)
+
+
+def _told(kind: type[Told], message: Message, verdict: Verdict) -> Told:
+    """Gives the event of a dialogue that was held (or not even begun)."""
+    result = verdict.outcome.result
+    tls = result.tls
+    return kind(
+        attempt=message.attempt,
+        local_ip=result.local_ip,
+        remote_ip=result.remote_ip,
+        type=result.kind.value,
+        code=result.code,
+        status=result.status,
+        description=result.description,
+        state=result.state.value,
+        mta=result.mta,
+        tls_version=tls.version if tls else "",
+        tls_cipher=tls.cipher if tls else "",
+        tls_verified=tls.is_verified if tls else False,
+        durations=" ".join(f"{stage}={seconds:.3f}" for stage, seconds in result.durations.items()),
+        transcript="\n".join(result.transcript),
+        # a claim before this one ended without a result: its worker may have sent the message (D5)
+        uncertain=result.is_uncertain or (message.unsettled > 0 and result.state is not State.PROCESS),
+        rule=verdict.rule,
+    )

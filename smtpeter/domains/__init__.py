@@ -1,0 +1,1 @@
+"""Sender domains and the keys that sign for them."""

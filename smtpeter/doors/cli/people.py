@@ -1,0 +1,258 @@
+"""`smtpeter account | token | login | domain`: who may send, and as whom."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from smtpeter.config import Config
+from smtpeter.domains.keys import new_key, public_text
+from smtpeter.domains.seal import installation_key
+from smtpeter.doors.cli.shared import COMMON, Common, account_named, fail, read_secret, show, table, with_store
+from smtpeter.intake.identify import hash_password, new_password, new_token
+from smtpeter.model.address import AddressError, parse_domain
+from smtpeter.store.operation import Conflict
+from smtpeter.store.people import (
+    NewAccount,
+    NewDomain,
+    NewLogin,
+    NewToken,
+    accounts,
+    domains_of,
+    find_login,
+    keys_of,
+    logins_of,
+    put_account,
+    put_domain,
+    put_key,
+    put_login,
+    put_token,
+    token_digest,
+    tokens_of,
+)
+from smtpeter.store.people import account_named as find_account
+from smtpeter.store.store import Store
+from smtpeter.wire.dkim import KeyRefused
+
+SCOPES = ("send", "read", "manage")
+
+account = App(name="account", help="Accounts: the tenants of the gateway.")
+token = App(name="token", help="Tokens for the REST API.")
+login = App(name="login", help="SMTP logins.")
+domain = App(name="domain", help="Sender domains and the keys that sign for them.")
+
+
+@account.command(name="create")
+def account_create(name: str, common: Common = COMMON) -> None:
+    """Makes an account.
+
+    Example: smtpeter account create acme
+    """
+
+    async def work(store: Store, config: Config) -> None:
+        if await store.read(find_account, name) is not None:
+            fail(f"There is an account {name!r} already.")
+        made = await store.write(put_account, NewAccount(name, datetime.now(UTC)))
+        show(common, {"id": made.id, "name": made.name}, f"Account {made.name} is made (number {made.id}).")
+
+    with_store(common, work)
+
+
+@account.command(name="list")
+def account_list(common: Common = COMMON) -> None:
+    """Lists the accounts."""
+
+    async def work(store: Store, config: Config) -> None:
+        found = await store.read(accounts, None)
+        rows = [(a.id, a.name, a.suspended or "active") for a in found]
+        show(
+            common,
+            [{"id": a.id, "name": a.name, "suspended": a.suspended} for a in found],
+            table(("id", "name", "state"), rows),
+        )
+
+    with_store(common, work)
+
+
+@token.command(name="create")
+def token_create(
+    name: str = "default",
+    *,
+    account: str = "",
+    scopes: str = "send,read,manage",
+    secret_file: Path | None = None,
+    common: Common = COMMON,
+) -> None:
+    """Makes a token and shows it, once.
+
+    Parameters
+    ----------
+    scopes
+        Any of send, read, manage, comma separated.
+    secret_file
+        Take over the token in this file ("-": standard input) instead of making one.
+    """
+    wanted = frozenset(scope.strip() for scope in scopes.split(","))
+    if not wanted or wanted - set(SCOPES):
+        fail(f"The scopes are {', '.join(SCOPES)}.", 2)
+    secret = read_secret(secret_file) if secret_file is not None else new_token()
+    if len(secret) < 32:
+        fail("A token has at least 32 characters.", 2)
+
+    async def work(store: Store, config: Config) -> None:
+        owner = await account_named(store, account)
+        if any(one.name == name for one in await store.read(tokens_of, owner.id)):
+            fail(f"There is a token {name!r} already; give this one another name.")
+        await store.write(
+            put_token, NewToken(owner.id, name, secret[:12], token_digest(secret), wanted, datetime.now(UTC))
+        )
+        show(common, {"token": secret, "scopes": sorted(wanted)}, f"{secret}\n\nKeep it: it is not shown again.")
+
+    with_store(common, work)
+
+
+@token.command(name="list")
+def token_list(*, account: str = "", common: Common = COMMON) -> None:
+    """Lists the tokens of an account by their first characters."""
+
+    async def work(store: Store, config: Config) -> None:
+        owner = await account_named(store, account)
+        found = await store.read(tokens_of, owner.id)
+        rows = [(t.id, t.prefix + "…", t.name, ",".join(sorted(t.scopes))) for t in found]
+        values = [{"id": t.id, "prefix": t.prefix, "name": t.name, "scopes": sorted(t.scopes)} for t in found]
+        show(common, values, table(("id", "token", "name", "scopes"), rows))
+
+    with_store(common, work)
+
+
+@login.command(name="create")
+def login_create(
+    *,
+    user: str = "",
+    account: str = "",
+    password_file: Path | None = None,
+    common: Common = COMMON,
+) -> None:
+    """Makes an SMTP login and shows its password, once.
+
+    Parameters
+    ----------
+    user
+        The user name; without it one is made.
+    password_file
+        Take the password from this file ("-": standard input) instead of making one.
+    """
+    password = read_secret(password_file) if password_file is not None else new_password()
+    if len(password) < 8:
+        fail("A password has at least 8 characters.", 2)
+
+    async def work(store: Store, config: Config) -> None:
+        owner = await account_named(store, account)
+        name = user or f"{owner.name}-{new_password()[:8].lower()}"
+        if await store.read(find_login, name) is not None:
+            fail(f"There is a login {name!r} already.")
+        await store.write(put_login, NewLogin(owner.id, name, hash_password(password), datetime.now(UTC)))
+        shown = "" if password_file is not None else f"\npassword  {password}\n\nKeep it: it is not shown again."
+        show(common, {"user": name, "password": password}, f"user      {name}{shown}")
+
+    with_store(common, work)
+
+
+@login.command(name="list")
+def login_list(*, account: str = "", common: Common = COMMON) -> None:
+    """Lists the SMTP logins of an account."""
+
+    async def work(store: Store, config: Config) -> None:
+        owner = await account_named(store, account)
+        found = await store.read(logins_of, owner.id)
+        values = [
+            {"id": one.id, "user": one.user, "networks": one.networks, "domains": one.sender_domains} for one in found
+        ]
+        show(common, values, table(("id", "user"), [(one.id, one.user) for one in found]))
+
+    with_store(common, work)
+
+
+@domain.command(name="add")
+def domain_add(
+    name: str,
+    *,
+    account: str = "",
+    approved: Annotated[bool, Parameter(negative="")] = False,
+    dkim_key: Path | None = None,
+    selector: str = "smtpeter",
+    unsigned: Annotated[bool, Parameter(negative="")] = False,
+    common: Common = COMMON,
+) -> None:
+    """Adds a sender domain, with a DKIM key, and prints the record to publish.
+
+    Example: smtpeter domain add example.com --approved
+
+    Parameters
+    ----------
+    approved
+        The operator vouches for the domain; mail from it is accepted at once.
+    dkim_key
+        Sign with the private key in this file (PEM) instead of making one.
+    selector
+        The selector under which the key is published.
+    unsigned
+        Add no key.
+    """
+    try:
+        normal = parse_domain(name)
+        parse_domain(selector)
+    except AddressError as error:
+        fail(str(error), 2)
+    try:
+        pem = dkim_key.read_bytes() if dkim_key is not None else None
+    except OSError as error:
+        fail(f"{dkim_key}: {error.strerror}", 2)
+
+    async def work(store: Store, config: Config) -> None:
+        owner = await account_named(store, account)
+        now = datetime.now(UTC)
+        added = await store.write(put_domain, NewDomain(owner.id, normal, now, now if approved else None))
+        record: dict[str, str] = {}
+        if not unsigned:
+            master = installation_key(config.server)
+            try:
+                key = await store.write(put_key, new_key(master, added.id, normal, selector, pem, now))
+            except KeyRefused as error:
+                fail(str(error), 2)
+            except Conflict as error:
+                fail(str(error))
+            record = {"name": f"{selector}._domainkey.{normal}", "type": "TXT", "value": public_text(master, key)}
+        state = "approved" if added.approved else "not approved yet (add --approved to vouch for it)"
+        text = f"{normal} is a sender domain of {owner.name}: {state}."
+        if record:
+            text += f'\n\nPublish this record:\n\n{record["name"]}.  TXT  "{record["value"]}"'
+        show(common, {"name": normal, "approved": added.approved is not None, "record": record or None}, text)
+
+    with_store(common, work)
+
+
+@domain.command(name="list")
+def domain_list(*, account: str = "", common: Common = COMMON) -> None:
+    """Lists the sender domains of an account with their keys."""
+
+    async def work(store: Store, config: Config) -> None:
+        owner = await account_named(store, account)
+        found = await store.read(domains_of, owner.id)
+        keys = {one.id: await store.read(keys_of, one.id) for one in found}
+        rows = [
+            (
+                one.name,
+                "approved" if one.approved else "not approved",
+                ", ".join(k.selector for k in keys[one.id]) or "unsigned",
+            )
+            for one in found
+        ]
+        values = [
+            {"name": one.name, "approved": one.approved is not None, "selectors": [k.selector for k in keys[one.id]]}
+            for one in found
+        ]
+        show(common, values, table(("domain", "state", "selectors"), rows))
+
+    with_store(common, work)

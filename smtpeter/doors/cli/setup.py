@@ -1,0 +1,47 @@
+"""`smtpeter init | check-config | migrate | version`: before the first start, and before an upgrade."""
+
+from pathlib import Path
+
+from smtpeter import __version__
+from smtpeter.config import Config, template
+from smtpeter.doors.cli.shared import COMMON, Common, config_file, fail, read_config, show, with_store
+from smtpeter.store.store import Store
+
+
+def init(file: Path = Path("smtpeter.toml"), *, common: Common = COMMON) -> None:
+    """Writes a commented configuration file with all settings and their defaults.
+
+    Example: smtpeter init /etc/smtpeter/smtpeter.toml
+    """
+    try:
+        with file.open("x", encoding="utf-8") as out:
+            out.write(template())
+    except FileExistsError:
+        fail(f"{file} is there already; it was left as it is.")
+    except OSError as error:
+        fail(f"{file}: {error.strerror}")
+    show(common, {"file": str(file)}, f"{file} is written. Look through it, then run `smtpeter check-config`.")
+
+
+def check_config(*, common: Common = COMMON) -> None:
+    """Reads the configuration and reports all mistakes at once, with line numbers."""
+    read_config(common)
+    file = config_file(common)
+    where = str(file) if file else "no file: the defaults and the environment"
+    show(common, {"file": str(file) if file else None, "valid": True}, f"The configuration is valid ({where}).")
+
+
+def migrate(*, common: Common = COMMON) -> None:
+    """Brings the data base to the schema of this version; `serve` does it too, unless another version is running."""
+
+    async def work(store: Store, config: Config) -> list[str]:
+        return store.migrations_run
+
+    applied = with_store(common, work)
+    text = f"Applied: {', '.join(applied)}." if applied else "The schema is up to date."
+    show(common, {"applied": applied}, text)
+
+
+def version(*, common: Common = COMMON) -> None:
+    """Prints the version."""
+    show(common, {"version": __version__}, __version__)

@@ -1,0 +1,183 @@
+"""From a credential to an identity: SMTP logins, REST tokens, trusted networks.
+
+Passwords are argon2id hashes (K2): a check costs tens of milliseconds and 19 MiB on purpose, so checks run in a small
+pool of threads, and a verified login is remembered for ten minutes as an HMAC under a key of this process. An unknown
+user costs as much as a wrong password (S10). Tokens are random, so a SHA-256 look-up is enough (K1).
+"""
+
+import asyncio
+import hmac
+import secrets
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache, partial
+
+import argon2
+
+from smtpeter.intake.remember import Remembered
+from smtpeter.model.account import Account, Features, Identity, Login, Token
+from smtpeter.store.people import find_login, find_token
+from smtpeter.store.store import Store
+from smtpeter.world.networks import in_any, parse_networks
+from smtpeter.world.seams import Clock
+
+REMEMBER_SECONDS = 1.0
+VERIFIED_SECONDS = 600.0  # K2
+HASHING_THREADS = 2
+FAILURES_PER_MINUTE = 10  # L12, per address and login
+FAILURES_PER_DAY = 100
+TOKEN_USERS = frozenset({"apikey", "token"})  # user names under which a REST token is a password
+TOKEN_PREFIX = "smtpeter_"  # noqa: S105 - the visible prefix of every token, not a secret
+TOKEN_BYTES = 24  # 192 random bits (K1)
+PASSWORD_BYTES = 18
+
+_HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+
+
+@dataclass(frozen=True, slots=True)
+class TooManyFailures:
+    """The address failed too often with this login; nothing was checked (L12)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    mac: bytes = field(repr=False)
+    login: Login
+    until: float
+
+
+class Identify:
+    """Finds out who knocks."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._key = secrets.token_bytes(32)
+        self._pool = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="password")
+        self._verified: OrderedDict[str, _Verified] = OrderedDict()
+        self._failures = FailureCount(clock)
+        self._logins: Remembered[str, tuple[Account, Login] | None] = Remembered(
+            partial(store.read, find_login), clock, REMEMBER_SECONDS
+        )
+        self._tokens: Remembered[str, tuple[Account, Token] | None] = Remembered(
+            partial(store.read, find_token), clock, REMEMBER_SECONDS
+        )
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def by_password(self, user: str, password: str, peer_ip: str) -> Identity | TooManyFailures | None:
+        """Gives the identity of an SMTP client that authenticates, or None when the credentials are wrong."""
+        if self._failures.is_too_many(peer_ip, user):
+            return TooManyFailures()
+        if user in TOKEN_USERS:
+            identity = await self.by_token(password)
+        else:
+            identity = await self._by_login(user, password, peer_ip)
+        if identity is None:
+            self._failures.add(peer_ip, user)
+        else:
+            self._failures.clear(peer_ip, user)
+        return identity
+
+    async def by_token(self, secret: str) -> Identity | None:
+        """Gives the identity of a REST token."""
+        found = await self._tokens.get(secret)
+        if found is None:
+            return None
+        account, token = found
+        return Identity(account, f"token:{token.id}", Features(), scopes=token.scopes)
+
+    async def by_network(self, network: str, user: str) -> Identity | None:
+        """Gives the identity that the configuration ties a trusted network to; None when there is no such login."""
+        found = await self._logins.get(user)
+        if found is None:
+            return None
+        account, login = found
+        return Identity(account, f"network:{network}", login.features, login)
+
+    async def _by_login(self, user: str, password: str, peer_ip: str) -> Identity | None:
+        found = await self._logins.get(user)
+        if not await self._is_password_right(user, found[1] if found else None, password) or found is None:
+            return None
+        account, login = found
+        if login.networks and not in_any(peer_ip, parse_networks(login.networks)):
+            return None
+        return Identity(account, f"login:{login.id}", login.features, login)
+
+    async def _is_password_right(self, user: str, login: Login | None, password: str) -> bool:
+        mac = hmac.digest(self._key, f"{user}\0{password}".encode(), "sha256")
+        known = self._verified.get(user)
+        now = self._clock.monotonic()
+        if known is not None and known.until > now and known.login == login and hmac.compare_digest(known.mac, mac):
+            return True
+        right = await asyncio.get_running_loop().run_in_executor(
+            self._pool, _check, login.password_hash if login else None, password
+        )
+        if not right or login is None:
+            return False
+        self._verified[user] = _Verified(mac, login, now + VERIFIED_SECONDS)
+        if len(self._verified) > 10_000:
+            self._verified.popitem(last=False)
+        return True
+
+
+class FailureCount:
+    """Failed logins by address and login, in windows of a minute and a day. Bounded: the oldest are forgotten."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._times: OrderedDict[tuple[str, str], list[float]] = OrderedDict()
+
+    def is_too_many(self, peer_ip: str, user: str) -> bool:
+        """True when a further try must not be checked."""
+        now = self._clock.monotonic()
+        times = [t for t in self._times.get((peer_ip, user), ()) if t > now - 86_400]
+        return len(times) >= FAILURES_PER_DAY or sum(t > now - 60 for t in times) >= FAILURES_PER_MINUTE
+
+    def add(self, peer_ip: str, user: str) -> None:
+        """Counts a failure."""
+        times = self._times.setdefault((peer_ip, user), [])
+        times.append(self._clock.monotonic())
+        del times[:-FAILURES_PER_DAY]
+        if len(self._times) > 10_000:
+            self._times.popitem(last=False)
+
+    def clear(self, peer_ip: str, user: str) -> None:
+        """Forgets the failures of this login from this address."""
+        self._times.pop((peer_ip, user), None)
+
+
+def new_token() -> str:
+    """Gives a fresh REST token; it is shown once."""
+    return TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def new_password() -> str:
+    """Gives a fresh password for an SMTP login; it is shown once."""
+    return secrets.token_urlsafe(PASSWORD_BYTES)
+
+
+def hash_password(password: str) -> str:
+    """Gives the argon2id string of a password. Takes tens of milliseconds."""
+    return _HASHER.hash(password)
+
+
+def is_password(password_hash: str, password: str) -> bool:
+    """True when the password fits the hash. Takes as long as `hash_password`."""
+    try:
+        return _HASHER.verify(password_hash, password)
+    except (argon2.exceptions.VerifyMismatchError, argon2.exceptions.InvalidHashError):
+        return False
+
+
+@cache
+def _decoy_hash() -> str:
+    return _HASHER.hash(secrets.token_urlsafe(PASSWORD_BYTES))
+
+
+def _check(password_hash: str | None, password: str) -> bool:
+    """Checks a password; for an unknown user against a hash that no password fits, so that it takes as long."""
+    return is_password(password_hash or _decoy_hash(), password)
