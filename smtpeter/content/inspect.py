@@ -17,7 +17,8 @@ from smtpeter.model.refusal import Refused
 from smtpeter.wire.encoded_words import decode_unlabelled, decode_value
 from smtpeter.wire.headers import Field, check_hops, check_limits, find, has_long_line, read_fields, split
 from smtpeter.wire.mailboxes import parse_field
-from smtpeter.wire.mime import CannotConvert, is_protected, mend
+from smtpeter.wire.mend import mend
+from smtpeter.wire.mime import CannotConvert, has_crlf_only, is_protected
 
 MAX_HOPS = 50  # limit L7, submission
 MAX_SUBJECT = 998
@@ -91,8 +92,7 @@ def _check_octets(mime: bytes) -> None:
     """Refuses what may never be sent (S3); doors have turned bare CR and LF into CRLF where they may."""
     if b"\0" in mime:
         raise Refused("invalid_message", reason="The message holds a NUL character; encode the part that has it.")
-    pairs = mime.count(b"\r\n")
-    if mime.count(b"\n") != pairs or mime.count(b"\r") != pairs:
+    if not has_crlf_only(mime):
         raise Refused("invalid_message", reason="The message has line ends other than CRLF.")
 
 

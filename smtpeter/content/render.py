@@ -19,7 +19,8 @@ from smtpeter.model import parts
 from smtpeter.model.message import Message, SourceKind
 from smtpeter.wire.dkim import Signer, sign
 from smtpeter.wire.headers import Field, checked, has_long_line, join, read_fields, split, write_date
-from smtpeter.wire.mime import CannotConvert, mend
+from smtpeter.wire.mend import mend
+from smtpeter.wire.mime import CannotConvert, has_crlf_only
 
 
 class Transfer(StrEnum):
@@ -148,8 +149,7 @@ def _fit(fields: list[Field], body: bytes, transfer: Transfer) -> tuple[list[Fie
 def _checked(source: _Loaded, fields: list[Field], body: bytes) -> bytes:
     """Step: the octets, which hold only CRLF line ends and no NUL (S3); those of the source when nothing changed."""
     content = source.content if fields is source.fields else join(fields) + b"\r\n" + body
-    pairs = content.count(b"\r\n")
-    if content.count(b"\n") != pairs or content.count(b"\r") != pairs or b"\0" in content:
+    if not has_crlf_only(content) or b"\0" in content:
         raise CannotConvert("The message holds a bare CR or LF, or NUL.")
     return content
 

@@ -27,7 +27,8 @@ from smtpeter.wire.headers import (
     write_date,
     write_field,
 )
-from smtpeter.wire.mime import CannotConvert, mend, multipart, text_part
+from smtpeter.wire.mend import mend
+from smtpeter.wire.mime import CannotConvert, multipart, text_part
 
 
 class Action(StrEnum):

@@ -32,8 +32,8 @@ _TOKEN = re.compile(
 _COMMENT = re.compile(r"[^()\\]++|\\.|[()]", re.DOTALL)
 # a quick yes for the two shapes nearly every value has; the rules below give the same answer
 _SIMPLE = re.compile(
-    r"[ \t]*+(?:(?P<name>[A-Za-z0-9][A-Za-z0-9 .'-]*+|\"[A-Za-z0-9 .,'@()&-]*+\"[ ]?))??"
-    r"(?:<(?P<inner>[A-Za-z0-9._+-]++@[A-Za-z0-9.-]++)>|(?P<bare>[A-Za-z0-9._+-]++@[A-Za-z0-9.-]++))[ \t]*+\Z"
+    r"[ \t]*+(?:(?P<name>[A-Za-z0-9][A-Za-z0-9 .'-]*+|\"[A-Za-z0-9 .,'@()&-]*+\"[ ]?)?"
+    r"<(?P<inner>[A-Za-z0-9._+-]++@[A-Za-z0-9.-]++)>|(?P<bare>[A-Za-z0-9._+-]++@[A-Za-z0-9.-]++))[ \t]*+\Z"
 )
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*\Z")
 _ADVICE = 'write Name <name@example.com>, the name in "double quotes" when it has special characters'

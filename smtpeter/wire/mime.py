@@ -1,27 +1,25 @@
 """MIME: bodies put together by hand, and just enough reading of a tree to show its text or make it travel.
 
 Writing gives 7-bit clean parts. Reading walks the tree with a stack, at most 100 levels deep and 1000 parts wide
-(limit L8), and knows each part by its place in the octets, so that a part is changed by splicing and everything beside
-it, boundaries included, stays as it was. Signed and encrypted parts are never touched.
+(limit L8), and knows each part by its place in the octets, so that others can change one part and leave the rest alone.
 
-RFC 2045, RFC 2046, RFC 1847 (signed and encrypted), RFC 6152 (8-bit to 7-bit). Content has CRLF line ends. Raises
-CannotConvert, and ValueError from `multipart`.
+RFC 2045, RFC 2046, RFC 1847 (signed and encrypted). Content has CRLF line ends. Raises CannotConvert for a tree beyond
+the limits, and ValueError from `multipart`.
 """
 
 import binascii
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smtpeter.wire.encoded_words import decode_base64, decode_charset
-from smtpeter.wire.headers import Field, find, has_long_line, join, read_fields, shorten_lines, split
+from smtpeter.wire.headers import Field, find, has_long_line, read_fields
 
 MAX_DEPTH = 100
 MAX_PARTS = 1000
 
-_PROTECTED = frozenset({"multipart/signed", "multipart/encrypted"})
+PROTECTED = frozenset({"multipart/signed", "multipart/encrypted"})
 _ENCODED = frozenset({"quoted-printable", "base64"})
-_RAW = frozenset({"", "7bit", "8bit", "binary"})
 _TEXT_OCTETS = bytes(range(32, 127)) + b"\t\r\n"
 _TYPE = re.compile(r"[ \t]*([A-Za-z0-9!#$&^_.+*'`{|}~%-]{1,127}/[A-Za-z0-9!#$&^_.+*'`{|}~%-]{1,127})")
 _PARAMETER = re.compile(r"[ \t]*([A-Za-z0-9!#$&^_.+*'`{|}~%-]+)[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*+)\"|([^\s;\"]*+))")
@@ -63,7 +61,7 @@ class Part:
     @property
     def is_protected(self) -> bool:
         """True when what is inside may not change (RFC 1847)."""
-        return self.is_inside_protected or self.type.name in _PROTECTED
+        return self.is_inside_protected or self.type.name in PROTECTED
 
     @property
     def is_attachment(self) -> bool:
@@ -100,7 +98,7 @@ def encode_body(data: bytes, *, allows_7bit: bool = False, is_text: bool = True)
     if allows_7bit and data.isascii() and not data.translate(None, _TEXT_OCTETS) and not has_long_line(ended):
         return b"7bit", ended
     size = (len(data) + 2) // 3 * 4 * 78 // 76
-    if is_text and _has_crlf_only(data):
+    if is_text and has_crlf_only(data):
         # the final CRLF makes the encoder write CRLF at its soft breaks too, and protects blanks at the end
         quoted = binascii.b2a_qp(ended, istext=True)
         if len(quoted) <= size:
@@ -156,7 +154,7 @@ def parse_content_type(value: bytes | None, default: str = "text/plain") -> Cont
 
 def is_protected(fields: Sequence[Field]) -> bool:
     """True when the message as a whole is signed or encrypted by its sender (RFC 1847)."""
-    return parse_content_type(find(fields, b"content-type")).name in _PROTECTED
+    return parse_content_type(find(fields, b"content-type")).name in PROTECTED
 
 
 def walk(content: bytes) -> list[Part]:
@@ -266,109 +264,7 @@ def first_text(content: bytes, subtype: str) -> str | None:
     return None
 
 
-# --- making content fit to travel
-
-
-def mend(content: bytes, *, needs_7bit: bool = False) -> bytes:
-    """Gives the message with its over-long lines, and where needed its 8-bit bodies, encoded; all else as it was.
-
-    Raises CannotConvert when that would touch a signed or encrypted part, or cannot be done.
-    """
-    if not has_long_line(content) and not (needs_7bit and not split(content)[1].isascii()):
-        return content
-    out: list[bytes] = []
-    at = 0
-    for first, last, replacement in sorted(
-        change for part in walk(content) for change in _changes(content, part, needs_7bit)
-    ):
-        out += (content[at:first], replacement)
-        at = last
-    out.append(content[at:])
-    mended = b"".join(out)
-    if has_long_line(mended) or (needs_7bit and not split(mended)[1].isascii()):
-        raise CannotConvert("The header of a part has octets or lines that cannot be encoded.")
-    return mended
-
-
-def _changes(content: bytes, part: Part, needs_7bit: bool) -> Iterator[tuple[int, int, bytes]]:
-    """Gives what to put in place of which octets so that this part, without those inside it, can travel."""
-    head = join(part.fields)
-    new_head = head
-    for first, last in part.gaps:
-        if _is_unfit(content[first:last], needs_7bit):
-            _refuse_protected(part.is_protected)
-            # RFC 2046 5.1.1: what stands before the first and behind the last part is to be ignored
-            yield first, last, b"" if first == part.body else b"\r\n"
-    body = content[part.body : part.end]
-    if part.children:
-        if needs_7bit and part.encoding in ("8bit", "binary") and not part.is_protected:
-            new_head = _label(part, b"7bit")
-    elif _is_unfit(body, needs_7bit):
-        _refuse_protected(part.is_protected)
-        encoding, new_body = _encode_again(part, body)
-        new_head = _label(part, encoding) + _charset(part, body)
-        yield part.body, part.end, new_body
-    if has_long_line(new_head):
-        _refuse_protected(part.is_inside_protected)
-        new_head = shorten_lines(new_head) or head
-    if new_head != head:
-        yield part.start, part.start + len(head), new_head
-
-
-def _is_unfit(octets: bytes, needs_7bit: bool) -> bool:
-    return has_long_line(octets) or (needs_7bit and not octets.isascii())
-
-
-def _refuse_protected(is_protected: bool) -> None:
-    if is_protected:
-        raise CannotConvert(
-            "A signed or encrypted part has lines over 998 octets, or 8-bit text that cannot pass here."
-        )
-
-
-def _encode_again(part: Part, body: bytes) -> tuple[bytes, bytes]:
-    """Gives the transfer encoding and the octets of a leaf in lines that can travel; they decode to the same."""
-    name = part.type.name
-    if part.encoding in _RAW:
-        # RFC 2046 5.1 and 5.2: multipart and message types may not be encoded, except those of RFC 6532 3.7
-        if name.startswith("multipart/") or (name.startswith("message/") and not name.startswith("message/global")):
-            raise CannotConvert(f"A part of type {name} cannot be encoded.")
-        encoding, new = encode_body(body, is_text=name.startswith("text/"))
-    elif part.encoding == "base64":
-        encoding, new = b"base64", wrap_base64(decode_base64(body))
-    elif part.encoding == "quoted-printable":
-        encoding, new = encode_body(binascii.a2b_qp(body))
-    else:
-        raise CannotConvert("A part has an unknown transfer encoding.")
-    # inside a multipart the last CRLF belongs to the delimiter line behind it
-    return encoding, new if body.endswith(b"\r\n") else new.removesuffix(b"\r\n")
-
-
-def _label(part: Part, encoding: bytes) -> bytes:
-    """Gives the header section of a part with this transfer encoding, in the place of the old one or at the end."""
-    line = b"Content-Transfer-Encoding: " + encoding + b"\r\n"
-    out: list[bytes] = []
-    for field in part.fields:
-        if field.name != b"content-transfer-encoding":
-            out.append(field.raw)
-        elif line not in out:
-            out.append(line)
-    if line not in out:
-        out.append(line)
-    return b"".join(out)
-
-
-def _charset(part: Part, body: bytes) -> bytes:
-    """Gives the field that an unlabelled 8-bit text lacks; RFC 1428 3 has a name for what is not known."""
-    if body.isascii() or find(part.fields, b"content-type") is not None:
-        return b""
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError:
-        return b"Content-Type: text/plain; charset=unknown-8bit\r\n"
-    return b"Content-Type: text/plain; charset=utf-8\r\n"
-
-
-def _has_crlf_only(data: bytes) -> bool:
+def has_crlf_only(data: bytes) -> bool:
+    """True when there is neither a bare CR nor a bare LF."""
     pairs = data.count(b"\r\n")
     return data.count(b"\n") == pairs and data.count(b"\r") == pairs

@@ -53,6 +53,8 @@ def test_lists_have_one_reading(text, boxes):
         "a@example.com b@example.com",
         "a@example.com <b@example.org>",
         "John a@example.com",
+        '"John" a@example.com',
+        '"John"a@example.com',
         "<a@example.com> John",
         "<a@example.com><b@example.org>",
         "< a@example.com>",

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from smtpeter.wire import mime
 from smtpeter.wire.headers import has_long_line, read_fields, split
+from smtpeter.wire.mend import mend
 
 PLAIN = b"Content-Type: text/plain; charset=utf-8\r\n"
 EIGHT = PLAIN + b"Content-Transfer-Encoding: 8bit\r\n"
@@ -126,13 +127,13 @@ def test_eight_bit_parts_are_encoded_and_the_rest_stays_byte_for_byte():
     image = b"Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\niVBORw0KGgo="
     odd = b"content-type:  text/html ;x\r\nX-Keep:   as is \r\n\r\n<p>ascii  </p>"
     content = mixed(EIGHT + b"\r\n" + text, image, odd, preamble=b"for old readers", epilogue=b"\r\nthe end")
-    mended = mime.mend(content, needs_7bit=True)
+    mended = mend(content, needs_7bit=True)
     assert mended.isascii()
     assert payloads(mended) == payloads(content)
     before, after = content.split(b"\r\n--b1"), mended.split(b"\r\n--b1")
     assert before[:1] + before[2:] == after[:1] + after[2:]
-    assert mime.mend(mended, needs_7bit=True) == mended
-    assert mime.mend(content) == content
+    assert mend(mended, needs_7bit=True) == mended
+    assert mend(content) == content
 
 
 def test_long_lines_are_encoded_and_short_ones_beside_them_are_not():
@@ -140,7 +141,7 @@ def test_long_lines_are_encoded_and_short_ones_beside_them_are_not():
     wide = b"Content-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n" + b"QUJD" * 400
     quoted = PLAIN + b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + b"=C3=A9" * 300
     content = mixed(long, EIGHT + "\r\nshort é".encode(), wide, quoted)
-    mended = mime.mend(content)
+    mended = mend(content)
     assert not has_long_line(mended)
     assert payloads(mended) == payloads(content)
     assert EIGHT + "\r\nshort é".encode() in mended
@@ -149,14 +150,14 @@ def test_long_lines_are_encoded_and_short_ones_beside_them_are_not():
 def test_a_message_within_a_message_is_encoded_inside():
     inner = b"From: a@example.com\r\nSubject: s\r\n" + EIGHT + "\r\nné".encode()
     content = mixed(b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + inner)
-    mended = mime.mend(content, needs_7bit=True)
+    mended = mend(content, needs_7bit=True)
     assert mended.isascii() and b"message/rfc822\r\nContent-Transfer-Encoding: 7bit" in mended
     assert payloads(mended) == payloads(content)
 
 
 def test_a_bare_text_gets_the_fields_that_name_its_encoding():
     for body, charset in [("né\r\n".encode(), "utf-8"), (b"n\xe9\r\n", "unknown-8bit")]:
-        mended = mime.mend(b"Subject: x\r\n\r\n" + body, needs_7bit=True)
+        mended = mend(b"Subject: x\r\n\r\n" + body, needs_7bit=True)
         assert mended.isascii() and read(mended).get_content_charset() == charset
         assert read(mended).get_payload(decode=True) == body
 
@@ -167,10 +168,10 @@ def test_signed_and_encrypted_parts_are_never_touched(kind, body):
     protected = mixed(EIGHT + b"\r\n" + body, kind=kind, boundary=b"inner", head=b"")
     for content in (protected, mixed(PLAIN + b"\r\nok", protected)):
         with pytest.raises(mime.CannotConvert) as refused:
-            mime.mend(content, needs_7bit=True)
+            mend(content, needs_7bit=True)
         assert refused.value.status == "5.6.3"
     beside = mixed(EIGHT + b"\r\n" + body, mixed(PLAIN + b"\r\nok  ", kind=kind, boundary=b"inner", head=b""))
-    assert mixed(PLAIN + b"\r\nok  ", kind=kind, boundary=b"inner", head=b"") in mime.mend(beside, needs_7bit=True)
+    assert mixed(PLAIN + b"\r\nok  ", kind=kind, boundary=b"inner", head=b"") in mend(beside, needs_7bit=True)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_signed_and_encrypted_parts_are_never_touched(kind, body):
 )
 def test_what_cannot_be_encoded_is_said_so(content):
     with pytest.raises(mime.CannotConvert):
-        mime.mend(content, needs_7bit=True)
+        mend(content, needs_7bit=True)
 
 
 def test_trees_beyond_the_limits_are_left_alone():
@@ -194,7 +195,7 @@ def test_trees_beyond_the_limits_are_left_alone():
         deep = b"Content-Type: multipart/mixed; boundary=n%d\r\n\r\n--n%d\r\n%b\r\n--n%d--\r\n" % (n, n, deep, n)
     for content in (deep, mixed(*[PLAIN + b"\r\nx"] * 1001)):
         assert mime.first_text(content, "html") is None
-        assert mime.mend(content, needs_7bit=True) == content
+        assert mend(content, needs_7bit=True) == content
         with pytest.raises(mime.CannotConvert):
             mime.walk(content)
 
@@ -227,7 +228,7 @@ pieces = st.lists(
 @given(pieces)
 def test_any_tree_is_mended_to_what_can_travel_or_given_up(content):
     try:
-        mended = mime.mend(content, needs_7bit=True)
+        mended = mend(content, needs_7bit=True)
     except mime.CannotConvert:
         return
     assert split(mended)[1].isascii() and not has_long_line(mended)
@@ -247,7 +248,7 @@ def test_mended_leaves_decode_to_the_same_octets(leaves):
             for kind, text in leaves
         ]
     )
-    mended = mime.mend(content, needs_7bit=True)
+    mended = mend(content, needs_7bit=True)
     parts = [part for part in mime.walk(mended) if not part.children]
     assert [mime.decode_body(mended, part) for part in parts] == [text.encode() for _, text in leaves]
 
@@ -266,7 +267,7 @@ def test_hostile_trees_take_linear_time(content):
     begun = time.process_time()
     mime.first_text(content, "plain")
     try:
-        mime.mend(content + b"\xff", needs_7bit=True)
+        mend(content + b"\xff", needs_7bit=True)
     except mime.CannotConvert:
         pass
     assert time.process_time() - begun < 1.5
