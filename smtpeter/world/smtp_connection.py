@@ -151,32 +151,20 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # that of uvloop is no subclass of asyncio.Transport, but does the same
         self._transport = transport = cast(asyncio.Transport, transport)
-        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        if not peer:  # gone before we looked
-            transport.abort()
-            return
-        self._ip, self._local_port = str(peer[0]).removeprefix("::ffff:"), int(local[1])
-        verdict = SHUTTING_DOWN if self._is_draining else self._settings.door.admit(self._ip, self._local_port)
-        if isinstance(verdict, Reply):
-            if not self._settings.is_implicit_tls:
-                transport.write(verdict.encode())
-            self._ending_since = self._loop.time()
-            transport.close()
-            return
-        self._is_admitted = True
-        self._is_trusted = verdict.is_trusted
-        self._identity = self._network_identity = verdict.identity
-        self._patience = verdict.patience or self._settings.patience
-        policy = verdict.policy
-        if policy.has_tls and self._settings.tls is None:
-            policy = replace(policy, has_tls=False)
-        implicit = self._settings.is_implicit_tls
-        self._session = Session(policy, is_tls=implicit, is_trusted=verdict.is_trusted)
-        if implicit:
-            self._begin_handshake()
-        else:
-            self._session.greet()
-            self._advance()
+        if self._session is None:
+            peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+            refusal = self.admit(peer, local) if peer else SHUTTING_DOWN  # no peer: gone before we looked
+            if refusal is not None:
+                self._ending_since = self._loop.time()
+                transport.write(refusal.encode())
+                transport.close()
+                return
+        self._is_shaking_hands = False
+        self._note_tls(transport)
+        session = self._session
+        assert session is not None
+        session.greet()
+        self._advance()
 
     def data_received(self, data: bytes) -> None:
         session = self._session
@@ -218,6 +206,31 @@ class Connection(asyncio.Protocol):
         self._gone(self)
 
     # --- called by the listener
+
+    def admit(self, peer: tuple[object, ...], local: tuple[object, ...]) -> Reply | None:
+        """Asks the door about the client at these socket addresses; gives the refusal, if it is one.
+
+        With TLS from the first byte this comes before the handshake, else `connection_made` sees to it.
+        """
+        self._ip, self._local_port = str(peer[0]).removeprefix("::ffff:"), int(str(local[1]))
+        verdict = SHUTTING_DOWN if self._is_draining else self._settings.door.admit(self._ip, self._local_port)
+        if isinstance(verdict, Reply):
+            return verdict
+        self._is_admitted = True
+        self._is_trusted = verdict.is_trusted
+        self._identity = self._network_identity = verdict.identity
+        self._patience = verdict.patience or self._settings.patience
+        policy = verdict.policy
+        if policy.has_tls and self._settings.tls is None:
+            policy = replace(policy, has_tls=False)
+        self._is_shaking_hands = implicit = self._settings.is_implicit_tls
+        self._session = Session(policy, is_tls=implicit, is_trusted=verdict.is_trusted)
+        return None
+
+    @property
+    def handshake_seconds(self) -> float:
+        """How long the handshake of an admitted client may take."""
+        return self._patience.handshake_seconds
 
     def drain(self) -> None:
         """Ends the session as soon as no message is on its way."""
@@ -344,18 +357,19 @@ class Connection(asyncio.Protocol):
             return
         self._transport = transport
         self._is_reading_paused = self._is_shaking_hands = False
-        tls = transport.get_extra_info("ssl_object")
-        cipher = tls.cipher()
-        self._tls = TlsFacts(tls.version() or "", cipher[0] if cipher else "", is_verified=False)
-        self._progress_at = self._loop.time()
-        if session.state is State.HANDSHAKE:
-            self._identity = self._network_identity  # RFC 3207 4.2
-            session.tls_started()
-        else:
-            session.greet()
+        self._note_tls(transport)
+        self._identity = self._network_identity  # RFC 3207 4.2
+        session.tls_started()
         session.receive(self._early)
         self._early = b""
         self._advance()
+
+    def _note_tls(self, transport: asyncio.Transport) -> None:
+        self._progress_at = self._loop.time()
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            cipher = tls.cipher()
+            self._tls = TlsFacts(tls.version() or "", cipher[0] if cipher else "", is_verified=False)
 
     # --- the body
 

@@ -5,6 +5,8 @@ everything in order: `drain` first (421 to whoever has no message on its way), `
 """
 
 import asyncio
+import logging
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +15,11 @@ from smtpeter.world.smtp_connection import Admission, Connection, Patience, Peer
 
 __all__ = ["Admission", "Listener", "Patience", "Peer", "SmtpDoor", "start"]
 
+_log = logging.getLogger(__name__)
+
 CHECK_SECONDS = 5.0
 BACKLOG = 1024
+_ACCEPTS_AT_ONCE = 100
 
 
 class Listener:
@@ -25,6 +30,8 @@ class Listener:
         self._loop = asyncio.get_running_loop()
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
+        self._socket: socket.socket | None = None
+        self._handshakes: set[asyncio.Task[None]] = set()
         self._is_draining = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -33,8 +40,8 @@ class Listener:
     @property
     def port(self) -> int:
         """The port, also when 0 was asked for."""
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
+        assert self._socket is not None
+        return int(self._socket.getsockname()[1])
 
     @property
     def open_connections(self) -> int:
@@ -43,9 +50,14 @@ class Listener:
 
     async def open(self, host: str, port: int, *, shares_port: bool) -> None:
         """Begins to listen. Raises OSError."""
-        self._server = await self._loop.create_server(
-            self._connect, host, port, backlog=BACKLOG, reuse_port=shares_port or None
-        )
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shares_port)
+        self._socket.setblocking(False)
+        if self._settings.is_implicit_tls:
+            # create_server would make the handshake before we hear of the client, with one context for ever
+            self._loop.add_reader(self._socket, self._accept)
+        else:
+            self._server = await self._loop.create_server(self._connect, sock=self._socket, backlog=BACKLOG)
 
     def check(self, now: float) -> None:
         """Ends connections whose time is used up at `now`, on the clock of the event loop."""
@@ -67,6 +79,11 @@ class Listener:
         self._timer.cancel()
         if self._server is not None:
             self._server.close()
+        elif self._socket is not None:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
+        for handshake in tuple(self._handshakes):
+            handshake.cancel()
         for connection in tuple(self._connections):
             connection.abort()
         await self._empty.wait()
@@ -77,12 +94,51 @@ class Listener:
         self._empty.clear()
         return connection
 
+    def _accept(self) -> None:
+        assert self._socket is not None
+        for _ in range(_ACCEPTS_AT_ONCE):
+            try:
+                client, address = self._socket.accept()
+            except BlockingIOError:
+                return
+            except OSError:
+                # out of descriptors: the socket stays readable, so leave it alone until some are closed
+                _log.exception("smtp.accept_failed")
+                self._loop.remove_reader(self._socket)
+                return
+            client.setblocking(False)
+            connection = self._connect()
+            if connection.admit(address, client.getsockname()) is not None:
+                client.close()  # no reply can be read before the handshake
+                connection.connection_lost(None)
+                continue
+            task = self._loop.create_task(self._shake_hands(connection, client))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
+
+    async def _shake_hands(self, connection: Connection, client: socket.socket) -> None:
+        assert self._settings.tls is not None
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: connection,
+                client,
+                ssl=self._settings.tls(),
+                ssl_handshake_timeout=connection.handshake_seconds,
+            )
+        except OSError:  # of the connection, of TLS, or out of time
+            connection.connection_lost(None)
+        except asyncio.CancelledError:
+            connection.connection_lost(None)
+            raise
+
     def _forget(self, connection: Connection) -> None:
         self._connections.discard(connection)
         if not self._connections:
             self._empty.set()
 
     def _check_again(self) -> None:
+        if self._settings.is_implicit_tls and self._socket is not None:
+            self._loop.add_reader(self._socket, self._accept)  # no change, unless `_accept` gave up
         self.check(self._loop.time())
         self._timer = self._loop.call_later(CHECK_SECONDS, self._check_again)
 
