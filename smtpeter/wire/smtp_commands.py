@@ -63,7 +63,7 @@ def read_extensions(reply: Reply) -> Extensions:
         if keyword.startswith("AUTH="):  # the way before RFC 4954, still said beside the new one
             keyword, arguments = "AUTH", f"{keyword[5:]} {arguments}"
         offers[keyword] = f"{offers[keyword]} {arguments}" if keyword in offers else arguments
-    limits = dict(_LIMIT.findall(offers.get("LIMITS", "")))  # RFC 9422 3
+    limits = {name: value for name, _, value in (item.partition("=") for item in offers.get("LIMITS", "").split())}
     return Extensions(
         has_pipelining="PIPELINING" in offers,
         has_8bitmime="8BITMIME" in offers,
@@ -73,12 +73,12 @@ def read_extensions(reply: Reply) -> Extensions:
         has_requiretls="REQUIRETLS" in offers,
         has_size="SIZE" in offers,
         max_octets=_number(offers.get("SIZE", "")) or None,  # RFC 1870 4: 0 is no limit
+        # RFC 9422 4.1
         max_mails=_number(limits.get("MAILMAX", "")) or None,
         mechanisms=frozenset(offers.get("AUTH", "").split()),
     )
 
 
-_LIMIT = re.compile(r"([A-Z0-9-]+)=([0-9]+)")
 _NUMBER = re.compile(r"[0-9]{1,18}(?= |\Z)")
 
 

@@ -23,9 +23,10 @@ _STATUS = re.compile(r"([245]\.(?:0|[1-9][0-9]{0,2})\.(?:0|[1-9][0-9]{0,2}))(?: 
 # C0, DEL, C1, line and paragraph separator, and what turns the reading direction of text around it
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
-# the same two rules for the shape nearly every reply has: one line of plain ASCII
+# the same two rules for the shape nearly every reply has: one line of plain ASCII; what is taken is not given back (++),
+# so that a line of blanks costs no more than any other
 _PLAIN = re.compile(
-    rb"([2-5][0-9][0-9])(?: (?:([245]\.(?:0|[1-9][0-9]{0,2})\.(?:0|[1-9][0-9]{0,2}))(?: +|(?=\r)))?([ -~]*))?\r\n"
+    rb"([2-5][0-9][0-9])(?: (?:([245]\.(?:0|[1-9][0-9]{0,2})\.(?:0|[1-9][0-9]{0,2}))(?: ++|(?=\r)))?([ -~]*+))?\r\n"
 )
 
 

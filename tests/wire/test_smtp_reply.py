@@ -118,6 +118,13 @@ def test_reply_may_have_64_kib_and_not_more() -> None:
         parse(line * 17)
 
 
+@pytest.mark.parametrize("line", [b"250 2.1.0" + b" " * 500_000, b"250 " + b"x" * 500_000, b"250 2.1.0 " * 50_000])
+def test_long_line_is_refused_in_linear_time(line: bytes) -> None:
+    """Going back over half a million blanks would take hours."""
+    with pytest.raises(InvalidReply):
+        parse(line)
+
+
 def test_limits_are_for_each_reply_anew() -> None:
     assert len(parse((b"250-" + b"x" * 3000 + b"\r\n250 y\r\n") * 60)) == 60
 
