@@ -57,22 +57,32 @@ def render(
     shows_client: bool = False,
 ) -> Rendered:
     """Gives the message as it leaves; `now` is the moment of signing, all other times are those of acceptance."""
-    source = _load(message)
-    fields, body = _strip(source, hostname), source.body
-    fields = _complete(fields, body, message)
-    fields, body = _fit(fields, body, transfer)
-    content = _checked(source, fields, body)
+    fields, body, content = _make(message, hostname, transfer)
     received = _received(message, hostname, shows_client=shows_client)
     return Rendered(received + sign(signers, fields, body, now), content, not body.isascii())
+
+
+def content_of(message: Message, *, hostname: str) -> bytes:
+    """Gives the content as it leaves to a host that takes 8-bit text, without the block before it."""
+    return _make(message, hostname, Transfer.EIGHT_BIT)[2]
 
 
 def source_of(message: Message) -> bytes:
     """Gives the message as it was handed in or composed, completed and without what is for us or for nobody.
 
-    This is what the API shows and what a notification returns. Raises nothing for a message that was accepted.
+    This is what a notification returns. Nothing is mended, so it raises nothing, whatever became of the message.
     """
     source = _load(message)
     return join(_complete(_strip(source, ""), source.body, message)) + b"\r\n" + source.body
+
+
+def _make(message: Message, hostname: str, transfer: Transfer) -> tuple[list[Field], bytes, bytes]:
+    """Gives the fields and the body that leave, and both as one."""
+    source = _load(message)
+    fields = _strip(source, hostname)
+    fields = _complete(fields, source.body, message)
+    fields, body = _fit(fields, source.body, transfer)
+    return fields, body, _checked(source, fields, body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smtpeter.content import render as rendering
-from smtpeter.content.render import Transfer, render, source_of
+from smtpeter.content.render import Transfer, content_of, render, source_of
 from smtpeter.content.views import headers_of, html_of, text_of
 from smtpeter.model.account import AccountId
 from smtpeter.model.message import Message, MessageId, Options, Received, Recipient, Source, SourceKind
@@ -189,6 +189,8 @@ def test_what_was_handed_in_can_be_shown():
     assert (text_of(content), html_of(content)) == ("téxt\r\n", "<p>é</p>\r\n")
     assert "Subject: =?utf-8?" in headers_of(content)
     assert content == render(composed, signers=(), hostname="h.example", now=NOW).content
+    wide = message(MAIL + b"x" * 999)
+    assert content_of(wide, hostname="h.example") == leave(wide.source.content).content != source_of(wide)
     assert source_of(message(MAIL)) == MAIL and html_of(MAIL) is None
     assert b"secret" not in source_of(message(b"Bcc: secret@example.org\r\n" + MAIL))
 
