@@ -30,6 +30,7 @@ from smtpeter.store.columns import (
     to_json,
     to_ms,
 )
+from smtpeter.store.messages import MessageQuery
 from smtpeter.store.operation import long_read, operation, single
 from smtpeter.store.statement import INT, TEXT, Fetch, Plan, Row, Statement
 
@@ -88,6 +89,15 @@ class Release:
     """Hands back what was claimed and not begun."""
 
     held: tuple[Held, ...]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Relane:
+    """Hands back a claimed message that belongs into another lane."""
+
+    held: Held
+    lane: str
     now: datetime
 
 
@@ -225,6 +235,22 @@ _RELEASE = Statement(
     claim=INT,
 )
 
+_RELANE = Statement(
+    "update messages set due = :now, stage = 1, lane = :lane, unsettled = unsettled - 1, worker = null {rows} "
+    "where id = :id and claim = :claim and worker is not null returning id",
+    now=INT,
+    lane=TEXT,
+    id=TEXT,
+    claim=INT,
+)
+
+_STORED = Statement(
+    "select id, account, source, ordinal, recipient, given, domain, notify, orcpt, coalesce(lane, ''), claim, attempt, "
+    "unsettled + 1, expires, told_delay from messages where id = :id and account = :account",
+    id=TEXT,
+    account=INT,
+)
+
 _SET_ASIDE = Statement(
     "update messages set state = 'quarantined', stage = null, due = null, worker = null, settled = :now {rows} "
     "where id = :id returning id",
@@ -342,23 +368,30 @@ def _book(request: ClaimRequest, ids: Sequence[str], now_ms: int) -> Plan[list[M
     """Raises the claim of the rows, books their next try and gives them with their content."""
     until_ms = to_ms(request.until)
     rows = yield _BOOK.many([(until_ms, request.worker, id) for id in ids])
-    headers = yield _SOURCES.one(to_json(sorted({row[2] for row in rows})))
-    sources = {}
-    for header in headers:
-        content = header[8]
-        if header[7]:
-            fetched = yield Fetch(header[0])
-            if not fetched:
-                continue
-            content = fetched[0][0]
-        options = options_from_json(header[2])
-        sources[header[0]] = (header, options, Source(SourceKind(header[6]), bytes(content)))
+    sources = yield from _load_sources(rows)
     lost = [row[0] for row in rows if row[2] not in sources]
     if lost:
         yield _SET_ASIDE.many([(now_ms, id) for id in lost])
         reason = Quarantine("The stored content of the message is missing.")
         yield events.INSERT.many([events.row_of(id, now_ms, reason) for id in lost])
     return [_message(row, *sources[row[2]]) for row in rows if row[2] in sources]
+
+
+def _load_sources(rows: Sequence[Row]) -> Plan[dict[str, tuple[Row, Options, Source]]]:
+    """Gives the sources that message rows name in their third column, by id; one whose content is gone is missing."""
+    sources = {}
+    for header in (yield _SOURCES.one(to_json(sorted({row[2] for row in rows})))):
+        content = header[8]
+        if header[7]:
+            fetched = yield Fetch(header[0])
+            if not fetched:
+                continue
+            content = fetched[0][0]
+        if content is None:
+            continue
+        source = Source(SourceKind(header[6]), bytes(content))
+        sources[header[0]] = (header, options_from_json(header[2]), source)
+    return sources
 
 
 def _message(row: Row, header: Row, options: Options, source: Source) -> Message:
@@ -402,6 +435,21 @@ def release(items: list[Release]) -> Plan[list[None]]:
     if rows:
         yield _RELEASE.many(rows)
     return [None] * len(items)
+
+
+@operation
+def relane(items: list[Relane]) -> Plan[list[None]]:
+    """Hands messages back with another lane, due now; like `release` it is no attempt."""
+    yield _RELANE.many([(to_ms(item.now), item.lane, item.held.id, item.held.claim) for item in items])
+    return [None] * len(items)
+
+
+@single
+def stored_message(query: MessageQuery) -> Plan[Message | None]:
+    """Gives a message with its content as a claim would, without claiming it; None when it is not (or no longer) kept."""
+    rows = yield _STORED.one(query.id, query.account)
+    sources = (yield from _load_sources(rows)) if rows else {}
+    return _message(rows[0], *sources[rows[0][2]]) if sources else None
 
 
 @single

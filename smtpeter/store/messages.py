@@ -17,6 +17,7 @@ from smtpeter.model.message import (
     MessageState,
     Options,
     Received,
+    Recipient,
     SourceKind,
     Submission,
     message_id,
@@ -217,6 +218,7 @@ _RECORDS = (
     "s.envelope, s.from_domain, s.subject, s.accepted, s.options, s.received, s.kind, s.size "
     "from messages m join sources s on s.id = m.source where m.account = :account and "
 )
+_OWNER = Statement("select account from messages where id = :id", id=TEXT)
 _RECORD = Statement(_RECORDS + "m.id = :id", account=INT, id=TEXT)
 _MESSAGES_OF = Statement(
     _RECORDS + "m.id >= :id and m.id < :after and m.source = :id", account=INT, id=TEXT, after=TEXT
@@ -378,7 +380,7 @@ def claimed_at_birth(item: AcceptItem) -> list[Message]:
             account=submission.account,
             submission=submission.id,
             ordinal=ordinal,
-            recipient=recipient,
+            recipient=_with_transaction(recipient, submission.options),
             envelope=submission.envelope,
             options=submission.options,
             received=submission.received,
@@ -395,6 +397,14 @@ def claimed_at_birth(item: AcceptItem) -> list[Message]:
     ]
 
 
+def _with_transaction(recipient: Recipient, options: Options) -> Recipient:
+    """Gives the recipient with what MAIL said (RFC 3461 4.3, 4.4): a row keeps only what RCPT said."""
+    dsn = recipient.dsn
+    if (dsn.ret, dsn.envid) == (options.ret, options.envid):
+        return recipient
+    return replace(recipient, dsn=replace(dsn, ret=options.ret, envid=options.envid))
+
+
 @operation
 def withdraw(items: list[Withdrawal]) -> Plan[list[bool]]:
     """Cancels messages; False for one that is unknown, final, or held by a worker at this moment."""
@@ -406,6 +416,13 @@ def withdraw(items: list[Withdrawal]) -> Plan[list[bool]]:
             yield events.INSERT.many([events.row_of(item.id, at_ms, Cancel(item.reason))])
         answers.append(bool(rows))
     return answers
+
+
+@single
+def owner_of(id: MessageId) -> Plan[AccountId | None]:
+    """Gives the account of a message; for the operator, who may see them all."""
+    rows = yield _OWNER.one(id)
+    return AccountId(rows[0][0]) if rows else None
 
 
 @single

@@ -11,11 +11,21 @@ from importlib import resources
 import apsw
 import asyncpg
 
-from smtpeter.store.operation import StoreRefused
+from smtpeter.store.operation import StoreRefused, single
+from smtpeter.store.statement import Plan, Statement
 
 _NAME = re.compile(r"(\d{4})_(\w+)\.(sqlite|postgres)\.sql\Z")
 _RECORD = "create table if not exists migrations (number integer primary key, name text not null)"
 _LOCK_KEY = 0x736D7470  # "smtp": any number that nobody else uses for an advisory lock
+
+
+_DONE = Statement("select number, name from migrations order by number")
+
+
+@single
+def steps_done(_: None) -> Plan[list[str]]:
+    """Gives the steps that the schema has, as "1 start"."""
+    return [f"{number} {name}" for number, name in (yield _DONE.one())]
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,8 @@ class PostgresDriver:
             return result
         except asyncpg.IntegrityConstraintViolationError as error:
             raise Conflict(str(error)) from error
+        except asyncpg.DataError as error:
+            raise ValueError(str(error)) from error
         except Exception as error:
             if _is_trouble(error):
                 raise Trouble(f"PostgreSQL failed: {error}") from error
