@@ -99,9 +99,13 @@ def _decode(line: str) -> str:
     if line == "=":  # RFC 4954 4: an initial response of no octets
         return ""
     try:
-        return binascii.a2b_base64(line.encode("ascii"), strict_mode=True).decode("utf-8")
+        octets = binascii.a2b_base64(line.encode("ascii"), strict_mode=True)
+        # the strict mode takes too much padding; there is only one way to write something (RFC 4648 3.5)
+        if binascii.b2a_base64(octets, newline=False).decode("ascii") == line:
+            return octets.decode("utf-8")
     except ValueError:  # of base64 and of both codecs
-        raise SaslError("The response is not base64 of UTF-8.") from None
+        pass
+    raise SaslError("The response is not base64 of UTF-8.")
 
 
 def _require_text(*values: str) -> None:

@@ -1,0 +1,358 @@
+"""The session: its facts, and that they do not depend on how octets arrive."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smtpeter.model.message import Notify
+from smtpeter.model.reply import reply
+from smtpeter.wire.smtp_server import (
+    BodyBegun,
+    BodyPart,
+    CredentialsGiven,
+    Ended,
+    Fact,
+    MessageReceived,
+    MessageRefused,
+    RecipientGiven,
+    SenderGiven,
+    ServerPolicy,
+    Session,
+    SmtpEnvelope,
+    State,
+    TlsRequested,
+)
+
+OPEN = ServerPolicy(
+    "mail.example.com", max_message_bytes=3000, requires_tls=False, requires_auth=False, allows_plain_auth=True
+)
+MX = ServerPolicy(
+    "mx.example.com",
+    max_message_bytes=3000,
+    requires_tls=False,
+    requires_auth=False,
+    allows_auth=False,
+    rejects_bare_newlines=True,
+    asks_sender=True,
+    asks_recipient=True,
+)
+TRANSACTION = b"EHLO c\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n"
+QUEUED = reply(250, "2.0.0", "Ok, queued as 1")
+
+
+class Run:
+    """Drives a session to its end, answering at once or later, and keeps what came out."""
+
+    def __init__(self, policy: ServerPolicy = OPEN, *, is_trusted: bool = True) -> None:
+        self.session = Session(policy, is_tls=False, is_trusted=is_trusted)
+        self.facts: list[Fact] = []
+        self.output = b""
+
+    def feed(self, *pieces: bytes, answers: bool = True) -> "Run":
+        for piece in pieces:
+            self.session.receive(piece)
+            self.pump(answers)
+        return self
+
+    def pump(self, answers: bool = True) -> None:
+        while True:
+            while (fact := self.session.next_fact()) is not None:
+                self.facts.append(fact)
+            if not (answers and self.session.is_owed):
+                break
+            self.session.answer(QUEUED)
+        self.output += self.session.take_output()
+
+    @property
+    def codes(self) -> list[int]:
+        return [int(line[:3]) for line in self.output.split(b"\r\n") if line[3:4] == b" "]
+
+    @property
+    def settled(self) -> list[Fact | bytes]:
+        """The facts with body parts joined, and those of refused bodies left out."""
+        settled: list[Fact | bytes] = []
+        body = b""
+        for fact in self.facts:
+            match fact:
+                case BodyPart(data):
+                    body += data
+                case MessageReceived():
+                    settled += [body, fact]
+                    body = b""
+                case BodyBegun() | MessageRefused():
+                    body = b""
+                    settled.append(fact)
+                case _:
+                    settled.append(fact)
+        return settled
+
+
+def test_envelope_holds_the_whole_transaction() -> None:
+    run = Run().feed(
+        b"EHLO c\r\nMAIL FROM:<a@example.com> SIZE=3 BODY=8BITMIME RET=FULL ENVID=e\r\n"
+        b"RCPT TO:<b@example.net> NOTIFY=NEVER\r\nRCPT TO:<c@example.net>\r\nDATA\r\nx\r\n.\r\n"
+    )
+    *_, body, fact = run.settled
+    assert body == b"x\r\n"
+    assert isinstance(fact, MessageReceived)
+    envelope = fact.envelope
+    assert (envelope.sender, envelope.declared_bytes, envelope.is_8bit) == ("a@example.com", 3, True)
+    assert (envelope.ret, envelope.envid) == ("FULL", "e")
+    assert [r.address for r in envelope.recipients] == ["b@example.net", "c@example.net"]
+    assert [r.dsn.notify for r in envelope.recipients] == [{Notify.NEVER}, frozenset()]
+
+
+def test_next_transaction_knows_nothing_of_the_one_before() -> None:
+    run = Run().feed(TRANSACTION + b"x\r\n.\r\n" + b"RCPT TO:<c@example.net>\r\n")
+    run.feed(b"MAIL FROM:<>\r\nRCPT TO:<d@example.net>\r\nDATA\r\n.\r\n")
+    assert run.codes == [250, 250, 250, 354, 250, 503, 250, 250, 354, 250]
+    last = run.facts[-1]
+    assert isinstance(last, MessageReceived)
+    assert last.envelope == SmtpEnvelope("", last.envelope.recipients)
+    assert [r.address for r in last.envelope.recipients] == ["d@example.net"]
+
+
+def test_nothing_is_executed_while_an_answer_is_owed() -> None:
+    run = Run().feed(TRANSACTION + b"x\r\n.\r\nNOOP\r\nQUIT\r\n", answers=False)
+    assert isinstance(run.facts[-1], MessageReceived)
+    assert run.codes == [250, 250, 250, 354]
+    assert run.session.waiting_octets == 12
+    run.pump()
+    assert run.codes[4:] == [250, 250, 221]
+    assert run.facts[-1] == Ended(is_wished=True)
+
+
+def test_refused_recipient_leaves_the_others_alone() -> None:
+    session = Session(MX, is_tls=False, is_trusted=False)
+    session.receive(TRANSACTION.replace(b"DATA", b"RCPT TO:<c@example.net>\r\nDATA") + b"x\r\n.\r\n")
+    asked: list[str] = []
+    received: list[str] = []
+    while (fact := session.next_fact()) is not None:
+        match fact:
+            case SenderGiven(sender):
+                assert sender == "a@example.com"
+                session.answer(reply(250, "2.1.0", "Sender OK"))
+            case RecipientGiven(_, recipient):
+                asked.append(recipient.address)
+                session.answer(reply(550, "5.1.1", "No") if len(asked) == 1 else reply(250, "2.1.5", "Yes"))
+            case MessageReceived(envelope):
+                received += [r.address for r in envelope.recipients]
+            case _:
+                pass
+    assert (asked, received) == (["b@example.net", "c@example.net"], ["c@example.net"])
+
+
+def test_broken_body_is_answered_once_at_its_true_end() -> None:
+    run = Run().feed(TRANSACTION, b"a\0b\r\n", b"x" * 5000 + b"\r\n")
+    assert run.codes == [250, 250, 250, 354]
+    run.feed(b"QUIT\r\n.\r\n")
+    assert run.codes == [250, 250, 250, 354, 552]
+    assert run.settled[-1] == MessageRefused()
+    assert run.session.state is State.READY
+
+
+def test_oversize_body_is_not_kept() -> None:
+    run = Run().feed(TRANSACTION, *[b"x" * 1000] * 2000)
+    assert sum(len(f.data) for f in run.facts if isinstance(f, BodyPart)) <= 3000
+    assert run.session.waiting_octets == 0
+
+
+def test_body_is_handed_on_as_it_arrives() -> None:
+    run = Run().feed(TRANSACTION, b"one\r\n")
+    assert run.facts[-1] == BodyPart(b"one")  # the line end may be the beginning of the end
+    run.feed(b"two")
+    assert run.facts[-1] == BodyPart(b"\r\ntwo")
+
+
+def test_password_is_not_shown() -> None:
+    run = Run().feed(b"EHLO c\r\nAUTH PLAIN AHVzZXIAc2VjcmV0\r\n")
+    assert run.facts == [CredentialsGiven("PLAIN", "user", "secret")]
+    assert "secret" not in repr(run.facts)
+    assert run.session.is_authenticated
+
+
+def test_handshake_forgets_everything() -> None:
+    policy = ServerPolicy("m.example", requires_tls=False, requires_auth=False, allows_plain_auth=True, has_tls=True)
+    run = Run(policy, is_trusted=False).feed(b"EHLO c\r\nAUTH PLAIN AHVzZXIAc2VjcmV0\r\nSTARTTLS\r\nNOOP\r\n")
+    assert run.facts[-1] == TlsRequested()
+    session = run.session
+    assert session.waiting_octets == 0
+    session.tls_started()
+    assert (session.helo, session.is_authenticated, session.is_tls, session.state) == ("", False, True, State.NEW)
+
+
+def test_drain_waits_for_the_message_on_its_way() -> None:
+    last_word = reply(421, "4.3.2", "Closing")
+    run = Run().feed(TRANSACTION + b"x\r\n")
+    run.session.drain(last_word)
+    run.pump()
+    assert run.codes[-1] == 354
+    run.feed(b".\r\nNOOP\r\n")
+    assert run.codes[-2:] == [250, 421]
+    assert run.facts[-1] == Ended()
+
+
+def test_drain_ends_a_waiting_session_at_once() -> None:
+    run = Run()
+    run.session.drain(reply(421, "4.3.2", "Closing"))
+    run.pump()
+    assert run.codes == [421]
+    assert run.facts == [Ended()]
+
+
+def test_shut_ends_in_the_middle_and_a_late_answer_is_lost() -> None:
+    run = Run().feed(TRANSACTION + b"x\r\n.\r\n", answers=False)
+    run.session.shut(reply(421, "4.4.2", "Closing"))
+    run.session.answer(QUEUED)
+    run.pump()
+    assert run.codes[-1] == 421
+    assert run.facts[-1] == Ended()
+    run.feed(b"NOOP\r\n")
+    assert run.codes[-1] == 421
+
+
+def test_end_of_input_within_a_body_leaves_nothing() -> None:
+    run = Run().feed(TRANSACTION + b"x\r\n.")
+    run.session.receive_eof()
+    run.pump()
+    assert run.facts[-1] == Ended(is_wished=True)
+    assert not any(isinstance(fact, MessageReceived) for fact in run.facts)
+
+
+def test_answer_that_nobody_asked_for_is_a_mistake() -> None:
+    with pytest.raises(RuntimeError):
+        Run().session.answer(QUEUED)
+
+
+def test_envelope_of_hostile_size_is_bounded() -> None:
+    run = Run().feed(b"EHLO c\r\nMAIL FROM:<a@example.com>\r\n")
+    long = b"RCPT TO:<b@example.net> ORCPT=rfc822;" + b"x" * 480 + b"\r\n"
+    run.feed(*[long] * 1000)
+    assert run.codes.count(452) > 400
+    assert run.codes.count(250) < 600
+
+
+_FRAGMENTS = [
+    b"EHLO c\r\n",
+    b"HELO c\r\n",
+    b"MAIL FROM:<a@example.com>\r\n",
+    b"MAIL FROM:<> SIZE=5000\r\n",
+    b"RCPT TO:<b@example.net>\r\n",
+    b"RCPT TO:<bad\r\n",
+    b"DATA\r\n",
+    TRANSACTION,
+    b"AUTH LOGIN\r\n",
+    b"AUTH PLAIN AHVzZXIAc2VjcmV0\r\n",
+    b"dXNlcg==\r\n",
+    b"*\r\n",
+    b"BDAT 5\r\n",
+    b"RSET\r\n",
+    b"QUIT\r\n",
+    b".\r\n",
+    b"\r\n.\r\n",
+    b"\n.\n",
+    b"\r.\r",
+    b"\r\n.\n",
+    b"..",
+    b".",
+    b"\r",
+    b"\n",
+    b"\0",
+    b"\xff",
+    b"text",
+    b"x" * 2046,
+    b"\x16\x03\x01",
+    b"GET / HTTP/1.1\r\n",
+]
+stream = st.lists(st.sampled_from(_FRAGMENTS) | st.binary(max_size=6), max_size=14).map(b"".join)
+policy = st.sampled_from([OPEN, MX])
+
+
+@given(policy, stream, st.data())
+@settings(max_examples=250, deadline=None)
+def test_any_split_of_the_same_octets_gives_the_same(policy: ServerPolicy, octets: bytes, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(octets)), max_size=8)))
+    pieces = [octets[a:b] for a, b in zip([0, *cuts], [*cuts, len(octets)], strict=True)]
+    whole = Run(policy).feed(octets)
+    parts = Run(policy).feed(*pieces)
+    assert parts.output == whole.output
+    assert parts.settled == whole.settled
+
+
+@given(policy, stream)
+@settings(max_examples=60, deadline=None)
+def test_octet_by_octet_gives_the_same(policy: ServerPolicy, octets: bytes) -> None:
+    whole = Run(policy).feed(octets)
+    parts = Run(policy).feed(*(octets[i : i + 1] for i in range(len(octets))))
+    assert parts.output == whole.output
+    assert parts.settled == whole.settled
+
+
+@given(policy, stream, stream)
+@settings(max_examples=150, deadline=None)
+def test_a_late_answer_gives_the_same_as_a_prompt_one(policy: ServerPolicy, first: bytes, second: bytes) -> None:
+    prompt = Run(policy).feed(first, second)
+    late = Run(policy).feed(first, second, answers=False)
+    late.pump()
+    assert late.output == prompt.output
+    assert late.settled == prompt.settled
+
+
+@given(policy, stream)
+@settings(max_examples=250, deadline=None)
+def test_any_octets_end_well_and_no_message_comes_without_its_transaction(policy: ServerPolicy, octets: bytes) -> None:
+    """Whatever comes in: no exception, replies in form, and per message one MAIL, one RCPT, one DATA and its end."""
+    run = Run(policy).feed(octets)
+    for line in run.output.split(b"\r\n")[:-1]:
+        assert line[:3].isdigit() and line[3:4] in b" -" and len(line) <= 510
+    begun = 0
+    for fact in run.facts:
+        if isinstance(fact, BodyBegun):
+            begun += 1
+        elif isinstance(fact, MessageReceived):
+            begun -= 1
+            assert fact.envelope.recipients
+            assert fact.envelope.sender in ("", "a@example.com")
+        elif isinstance(fact, MessageRefused):
+            begun -= 1
+        assert begun in (0, 1)
+    messages = sum(isinstance(fact, MessageReceived) for fact in run.facts)
+    assert messages <= min(octets.count(b"MAIL FROM"), octets.count(b"RCPT TO"), octets.count(b"\r\n.\r\n"))
+
+
+@given(stream)
+@settings(max_examples=150, deadline=None)
+def test_body_survives_stuffing_and_unstuffing(text: bytes) -> None:
+    content = text.replace(b"\0", b"").replace(b"\r\n", b"\n").replace(b"\r", b"").replace(b"\n", b"\r\n") + b"\r\n"
+    stuffed = (b"\r\n" + content).replace(b"\r\n.", b"\r\n..")[2:]
+    large = ServerPolicy("m.example", requires_tls=False, requires_auth=False)
+    run = Run(large).feed(TRANSACTION, stuffed + b".\r\n")
+    assert run.settled[-2] == content
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: TRANSACTION + b"\r\n." * n,
+        lambda n: TRANSACTION + b"\r\n.\r" * n,
+        lambda n: TRANSACTION + b"\n" * n,
+        lambda n: b"RSET " * n,
+        lambda n: b"\r" * n,
+    ],
+)
+def test_octets_that_come_one_by_one_cost_linear_time(make: Callable[[int], bytes]) -> None:
+    def cost(n: int) -> float:
+        octets = make(n)
+        run = Run()
+        started = time.process_time()
+        for i in range(len(octets)):
+            run.session.receive(octets[i : i + 1])
+            while run.session.next_fact() is not None:
+                pass
+        return (time.process_time() - started) / len(octets)
+
+    small = min(cost(2000) for _ in range(3))
+    assert min(cost(20_000) for _ in range(2)) < 4 * small
