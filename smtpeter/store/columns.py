@@ -1,6 +1,6 @@
 """How values of the model are kept in columns: times as milliseconds since 1970 UTC, small values as JSON text."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -9,6 +9,9 @@ import msgspec
 from smtpeter.model.account import Features
 from smtpeter.model.event import EVENT_CLASSES, Event
 from smtpeter.model.message import Notify, Options, Received
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
 
 _encode = msgspec.json.encode
 _options = msgspec.json.Decoder(Options)
@@ -19,13 +22,13 @@ _events = {name: msgspec.json.Decoder(kind) for name, kind in EVENT_CLASSES.item
 
 
 def to_ms(moment: datetime) -> int:
-    """Gives milliseconds since 1970 UTC."""
-    return round(moment.timestamp() * 1000)
+    """Gives milliseconds since 1970 UTC; what is finer is cut off."""
+    return (moment - _EPOCH) // _MS
 
 
 def from_ms(ms: int) -> datetime:
     """Gives the aware UTC datetime."""
-    return datetime.fromtimestamp(ms / 1000, UTC)
+    return _EPOCH + ms * _MS
 
 
 def to_json(value: Any) -> str:

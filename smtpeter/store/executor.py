@@ -18,6 +18,10 @@ class ThreadExecutor:
         """Runs the call in the thread."""
         return asyncio.get_running_loop().run_in_executor(self._pool, call)
 
+    def close(self) -> None:
+        """Lets the thread end."""
+        self._pool.shutdown(wait=False)
+
 
 class InlineExecutor:
     """Runs calls at once, on the thread that asks."""

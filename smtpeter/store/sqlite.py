@@ -78,18 +78,19 @@ def _connect(path: Path, *, is_fast: bool) -> apsw.Connection:
 class SqliteDriver:
     """One data base file with its folder of blobs. Made by `open_sqlite`."""
 
-    def __init__(self, path: Path, commits: Executor, reads: Executor, *, is_fast: bool) -> None:
+    def __init__(self, path: Path, commits: Executor | None, reads: Executor | None, *, is_fast: bool) -> None:
         self._path = path
         self._is_fast = is_fast
-        self._commits = commits
-        self._reads = reads
-        self._turn = Turn(path, commits)
+        self._threads = [ThreadExecutor() for given in (commits, reads) if given is None]
+        self._commits = commits or self._threads[0]
+        self._reads = reads or self._threads[-1]
+        self._turn = Turn(path, self._commits)
         self._log_pages = 0
         self._writer: apsw.Connection
         self._reader: apsw.Connection
         self._long_reader: apsw.Connection
         self._connect()
-        self.blobs: Blobs = FileBlobs(path.parent / "blobs", reads, self._known_sources)
+        self.blobs: Blobs = FileBlobs(path.parent / "blobs", self._reads, self._known_sources)
 
     def _connect(self) -> None:
         opened: list[apsw.Connection] = []
@@ -222,6 +223,8 @@ class SqliteDriver:
         """Closes the connections; the last one of all processes moves the log into the data base."""
         await self._commits.submit(self._close_connections)
         self._turn.close()
+        for thread in self._threads:
+            thread.close()
 
     def _close_connections(self) -> None:
         for connection in (self._long_reader, self._reader, self._writer):
@@ -285,6 +288,6 @@ def open_sqlite(
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)  # SQLite gives its log file the same rights
         _prepare(path, is_fast=is_fast)
-        return SqliteDriver(path, commits or ThreadExecutor(), reads or ThreadExecutor(), is_fast=is_fast)
+        return SqliteDriver(path, commits, reads, is_fast=is_fast)
     except (OSError, *_DISK_ERRORS) as error:
         raise StoreUnavailable(f"The data base {path} cannot be opened: {error}") from error

@@ -60,18 +60,17 @@ class Statement:
         used = {match.group(1) for match in _PARAMETER.finditer(sql)}
         if used != set(types):
             raise ValueError(f"parameters and types differ: {sorted(used ^ set(types))} in {sql!r}")
-        text = " ".join(sql.split())
         numbers = {name: number for number, name in enumerate(types, 1)}
-        self.sqlite = _fill(text, rows="", skip_locked="", values={n: f"?{i}" for n, i in numbers.items()}, **_SQLITE)
+        self.sqlite = _fill(sql, rows="", skip_locked="", values={n: f"?{i}" for n, i in numbers.items()}, **_SQLITE)
         singles = {name: f"${number}::{types[name]}" for name, number in numbers.items()}
         skip_locked = "for update skip locked"
-        self.postgres = _fill(text, rows="", skip_locked=skip_locked, values=singles, **_POSTGRES)
+        self.postgres = _fill(sql, rows="", skip_locked=skip_locked, values=singles, **_POSTGRES)
         arrays = ", ".join(f"${number}::{types[name]}[]" for name, number in numbers.items())
         names = ", ".join(f"p_{name}" for name in types)
         source = f"from unnest({arrays}) as v({names})"
         columns = {name: f"v.p_{name}" for name in types}
-        batch = _fill(text, rows=source, skip_locked=skip_locked, values=columns, **_POSTGRES)
-        self.postgres_many = batch if "{rows}" in text else f"select q.* {source} cross join lateral ({batch}) as q"
+        batch = _fill(sql, rows=source, skip_locked=skip_locked, values=columns, **_POSTGRES)
+        self.postgres_many = batch if "{rows}" in sql else f"select q.* {source} cross join lateral ({batch}) as q"
 
     def one(self, *values: Any) -> Run:
         """Gives the run of this statement with one row of values, in the order of the types."""
@@ -97,4 +96,4 @@ def _fill(text: str, *, rows: str, skip_locked: str, values: dict[str, str], tex
         return texts.format(value) if match.group(2) else value
 
     marked = text.replace("{skip_locked}", skip_locked)
-    return _PARAMETER.sub(form, marked).replace("{rows}", rows).strip()
+    return " ".join(_PARAMETER.sub(form, marked).replace("{rows}", rows).split())

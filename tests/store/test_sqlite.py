@@ -1,0 +1,138 @@
+"""What only SQLite has: one file for several processes, and settings that are proved."""
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+
+import apsw
+import pytest
+
+from smtpeter.store import messages, people, sqlite
+from smtpeter.store.operation import StoreRefused, StoreUnavailable
+from smtpeter.store.store import Store, open_store
+from tests.store.mail import claim, item, submission
+
+OTHER_PROCESS = """
+import asyncio, sys
+from datetime import UTC, datetime
+from smtpeter.store import people
+from smtpeter.store.store import open_store
+
+async def main():
+    store = await open_store(sys.argv[1])
+    for number in range(int(sys.argv[2])):
+        await store.write(people.put_account, people.NewAccount(f"other{number}", datetime.now(UTC)))
+    await store.close()
+
+asyncio.run(main())
+"""
+
+
+async def test_two_processes_write_one_file_in_turns(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path}/mail.sqlite"
+    store = await open_store(url)
+    other = await asyncio.create_subprocess_exec(sys.executable, "-c", OTHER_PROCESS, url, "50")
+    written = 0
+    while other.returncode is None:
+        await store.write(messages.accept, item(submission()))
+        written += 1
+        await asyncio.sleep(0)
+    assert await other.wait() == 0
+    assert len(await store.read(people.accounts, None)) == 50
+    assert len(await claim(store, limit=written + 1)) == written
+    await store.close()
+
+
+async def test_busy_writer_does_not_starve_a_second_one(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path}/mail.sqlite"
+    busy, other = await open_store(url), await open_store(url)
+    is_done = False
+
+    async def keep_writing() -> None:
+        while not is_done:
+            await busy.write(messages.accept, item(submission()))
+
+    writers = [asyncio.create_task(keep_writing()) for _ in range(20)]
+    for _ in range(20):
+        await other.write(messages.accept, item(submission()))
+    assert busy.commits <= 200  # about one for each of the other's; far more when it had to fight for the lock
+    is_done = True
+    await asyncio.gather(*writers)
+    await busy.close()
+    await other.close()
+
+
+async def test_foreign_transaction_is_waited_for_without_stopping_the_loop(tmp_path: Path) -> None:
+    store = await open_store(f"sqlite:{tmp_path}/mail.sqlite")
+    foreign = apsw.Connection(f"{tmp_path}/mail.sqlite")
+    foreign.execute("begin immediate")
+    writing = asyncio.create_task(store.write(messages.accept, item(submission())))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not writing.done()
+    foreign.execute("rollback")
+    foreign.close()
+    assert await writing
+    await store.close()
+
+
+async def test_every_connection_is_proved_to_be_durable(sqlite_store: Store, tmp_path: Path) -> None:
+    connection = sqlite._connect(tmp_path / "mail.sqlite", is_fast=False)
+    assert connection.pragma("journal_mode") == "wal"
+    assert connection.pragma("synchronous") == 2
+    assert connection.pragma("mmap_size") in (0, None)
+    connection.close()
+
+
+async def test_data_base_without_a_write_ahead_log_is_refused() -> None:
+    with pytest.raises(StoreRefused, match="WAL"):
+        sqlite._connect(Path(":memory:"), is_fast=False)
+
+
+async def test_file_that_is_no_data_base_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "mail.sqlite").write_bytes(b"this is not a data base" * 1000)
+    with pytest.raises(StoreUnavailable, match="cannot be opened"):
+        await open_store(f"sqlite:{tmp_path}/mail.sqlite")
+
+
+async def test_unknown_kind_of_store_is_refused() -> None:
+    with pytest.raises(StoreRefused, match="sqlite:PATH"):
+        await open_store("mysql://localhost/mail")
+
+
+async def test_nobody_else_can_read_the_mail(sqlite_store: Store, tmp_path: Path) -> None:
+    await sqlite_store.write(messages.accept, item(submission(content=b"x" * 300_000)))
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and "blobs" not in path.parts]
+    assert len(files) >= 4
+    assert [path for path in files if path.stat().st_mode & 0o077] == []
+    assert (tmp_path / "blobs").stat().st_mode & 0o077 == 0
+
+
+async def test_orphans_are_collected_after_an_hour_and_content_in_use_stays(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
+    made = submission(content=b"x" * 300_000)
+    await sqlite_store.write(messages.accept, item(made))
+    for orphan in ("0000000000000000old0", "0000000000000000new0"):
+        await sqlite_store.blobs.put(orphan, b"orphan")
+    long_ago = time.time() - 7200
+    for path in (tmp_path / "blobs").glob("*/*"):
+        if "new" not in path.name:
+            os.utime(path, (long_ago, long_ago))
+    assert await sqlite_store.blobs.sweep() == 1
+    assert await sqlite_store.blobs.get(made.id) == b"x" * 300_000
+    assert await sqlite_store.blobs.get("0000000000000000new0") == b"orphan"
+    assert await sqlite_store.blobs.get("0000000000000000old0") is None
+
+
+async def test_log_is_moved_into_the_data_base_when_it_has_grown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "CHECKPOINT_PAGES", 20)
+    store = await open_store(f"sqlite:{tmp_path}/mail.sqlite")
+    for _ in range(60):
+        await store.write(messages.accept, item(submission(content=b"x" * 20_000)))
+    assert (tmp_path / "mail.sqlite-wal").stat().st_size < 60 * 20_000
+    await store.close()
