@@ -2,7 +2,7 @@
 # Prepares and runs a gateway for the mail bench (bench/contestant.toml): relays for loopback, signs when told to,
 # delivers to the bench's sink, with the durability of production. Settings come from the environment only.
 set -euo pipefail
-home=$(cd "$(dirname "$0")/.." && pwd)
+home=$SMTPETER_HOME
 smtpeter=$home/.venv/bin/smtpeter
 
 export SMTPETER_SERVER__HOSTNAME=mx.bench.test
@@ -25,8 +25,8 @@ export SMTPETER_DELIVERY__MESSAGES_PER_CONNECTION=1000000
 case $1 in
   prepare)
     "$smtpeter" account create bench
-    "$smtpeter" login create --user user@bench.test --password s3cret-bench
-    "$smtpeter" token create --secret smtpeter_bench-bench-bench-bench-bench-be
+    echo s3cret-bench | "$smtpeter" login create --user user@bench.test --password-file -
+    echo smtpeter_bench-bench-bench-bench-bench-be | "$smtpeter" token create --secret-file -
     if [ -n "${BENCH_DKIM:-}" ]; then
       "$smtpeter" domain add "$BENCH_DKIM_DOMAIN" --approved --dkim-key "$BENCH_DKIM_KEY" --selector "$BENCH_DKIM_SELECTOR"
     else

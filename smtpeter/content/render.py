@@ -67,6 +67,13 @@ def content_of(message: Message, *, hostname: str) -> bytes:
     return _make(message, hostname, Transfer.EIGHT_BIT)[2]
 
 
+def sent_content(message: Message, *, hostname: str, transfer: Transfer) -> bytes:
+    """Gives what followed the block on the wire, in the form that the host took it in."""
+    source = _load(message)
+    fields = _complete(_strip(source, hostname), source.body, message)
+    return _checked(source, *_fit(fields, source.body, transfer))
+
+
 def source_of(message: Message) -> bytes:
     """Gives the message as it was handed in or composed, completed and without what is for us or for nobody.
 

@@ -26,6 +26,7 @@ from smtpeter.wire.smtp_commands import (
 from smtpeter.wire.smtp_steps import (
     Block,
     Break,
+    Confirm,
     Conversation,
     Ending,
     Record,
@@ -35,6 +36,8 @@ from smtpeter.wire.smtp_steps import (
     encoded,
     is_refusal,
 )
+
+_CONFIRM = Confirm()
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +286,7 @@ def _hand_over(record: Record, content: Sequence[bytes]) -> Conversation[Ending]
     for following in blocks:
         yield Block(block)
         block = following
+    yield _CONFIRM
     # from here on the server may have the message, whatever becomes of the connection (D5)
     record.is_dot_sent = True
     yield Write(block)

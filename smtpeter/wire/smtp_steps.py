@@ -1,6 +1,6 @@
 """The words of a conversation with a remote server: what it asks of its driver, how it ends, what was said.
 
-A conversation does no I/O. It is a generator that yields `Write`, `Block`, `Read` and `StartTls`; whoever drives it
+A conversation does no I/O. It is a generator that yields `Write`, `Block`, `Confirm`, `Read` and `StartTls`; who drives it
 (world/conversation.py, or a test with a list of replies) carries each step out and sends back what came of it: a
 `Reply` for a Read, the `TlsFacts` for a StartTls, None for the others. When no such answer will come, the driver throws
 `Break` into the conversation. So a conversation always ends by returning, and it alone decides where it ended, how,
@@ -70,7 +70,12 @@ class StartTls:
     policy: TlsPolicy
 
 
-Step = Write | Block | Read | StartTls
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Make sure that the message is still ours: after what follows, the remote host has it (D6)."""
+
+
+Step = Write | Block | Confirm | Read | StartTls
 Answer = Reply | TlsFacts | None
 Conversation = Generator[Step, Answer, T]
 

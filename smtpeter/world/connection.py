@@ -7,7 +7,7 @@ used again (T2), and CancelledError; the connection is gone after each of them.
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from smtpeter.model.outcome import Kind, Result, State, TlsFacts
@@ -16,7 +16,7 @@ from smtpeter.wire.smtp_client import Acquaintance, Introduction, introduce, lea
 from smtpeter.wire.smtp_commands import Envelope, Extensions
 from smtpeter.wire.smtp_steps import Break, Ending, TlsPolicy
 from smtpeter.world.alarm import Alarm
-from smtpeter.world.conversation import ClientTimeouts, Driver
+from smtpeter.world.conversation import ClientTimeouts, Driver, always
 from smtpeter.world.seams import Clock, Dialer, Stream
 from smtpeter.world.stream import BindError
 from smtpeter.world.tls import ClientContexts
@@ -121,8 +121,13 @@ class Connection:
         """The address of the remote host."""
         return self._driver.stream.remote_ip
 
-    async def transact(self, envelope: Envelope, content: Sequence[bytes]) -> Exchange:
-        """Hands over one message: `content` in pieces, final, not dot-stuffed."""
+    async def transact(
+        self, envelope: Envelope, content: Sequence[bytes], may_finish: Callable[[], bool] = always
+    ) -> Exchange:
+        """Hands over one message: `content` in pieces, final, not dot-stuffed.
+
+        `may_finish` is asked right before the end of data; when it says no, the message is not finished (D6).
+        """
         if not self.is_reusable:
             raise RuntimeError("the connection must not be used again")
         self.is_reusable = False  # until its end has been seen
@@ -133,6 +138,7 @@ class Connection:
             self.extensions, envelope, content, is_used=self.messages_sent > 0, must_reset=self._must_reset
         )
         self.messages_sent += 1
+        self._driver.may_finish = may_finish
         try:
             ending = await self._driver.run(conversation, durations, seconds)
         except BaseException:

@@ -9,7 +9,7 @@ Sources: RFC 5321 4.5.3.2; reliability-security section 3.
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -18,7 +18,7 @@ from typing import TypeVar
 from smtpeter.model.outcome import Kind, State, TlsFacts
 from smtpeter.model.reply import Reply
 from smtpeter.wire.smtp_reply import InvalidReply, ReplyParser
-from smtpeter.wire.smtp_steps import Answer, Block, Break, Conversation, Read, StartTls, Step, TlsPolicy, Write
+from smtpeter.wire.smtp_steps import Answer, Block, Break, Confirm, Conversation, Read, StartTls, Step, TlsPolicy, Write
 from smtpeter.world.alarm import Alarm
 from smtpeter.world.seams import Clock, Stream
 from smtpeter.world.tls import ClientContexts
@@ -65,6 +65,11 @@ def _stage_seconds(timeouts: ClientTimeouts) -> Mapping[State, float]:
     }
 
 
+def always() -> bool:
+    """Gives True: nobody else may have the message."""
+    return True
+
+
 class Driver:
     """Carries out the steps of conversations on one stream."""
 
@@ -77,6 +82,7 @@ class Driver:
         "_seconds",
         "_sent",
         "clock",
+        "may_finish",
         "stream",
         "timeouts",
         "tls",
@@ -96,6 +102,7 @@ class Driver:
         self._parser = ReplyParser()
         self._last = 0.0  # when the last reply came, on the clock
         self._sent = (0, 0.0)  # octets of the content so far, and when it was begun
+        self.may_finish: Callable[[], bool] = always  # asked right before the end of data (D6)
 
     @property
     def is_in_step(self) -> bool:
@@ -142,6 +149,9 @@ class Driver:
                     self._write(data)
                 case Block(data):
                     await self._send_block(data)
+                case Confirm():
+                    if not self.may_finish():
+                        raise Break(Kind.ERROR, "The message was not finished: another worker may have it by now.")
                 case StartTls(policy):
                     return await self._start_tls(policy, durations)
         except InvalidReply as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 from smtpeter import __version__
 from smtpeter.config import Config, template
 from smtpeter.doors.cli.shared import COMMON, Common, config_file, fail, read_config, show, with_store
+from smtpeter.store.migrate import steps_done
 from smtpeter.store.store import Store
 
 
@@ -35,11 +36,10 @@ def migrate(*, common: Common = COMMON) -> None:
     """Brings the data base to the schema of this version; `serve` does it too, unless another version is running."""
 
     async def work(store: Store, config: Config) -> list[str]:
-        return store.migrations_run
+        return await store.read(steps_done, None)
 
-    applied = with_store(common, work)
-    text = f"Applied: {', '.join(applied)}." if applied else "The schema is up to date."
-    show(common, {"applied": applied}, text)
+    steps = with_store(common, work)
+    show(common, {"steps": steps}, f"The schema is up to date: {', '.join(steps)}.")
 
 
 def version(*, common: Common = COMMON) -> None:
