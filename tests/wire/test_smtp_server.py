@@ -267,7 +267,9 @@ _FRAGMENTS = [
     b"\x16\x03\x01",
     b"GET / HTTP/1.1\r\n",
 ]
-stream = st.lists(st.sampled_from(_FRAGMENTS) | st.binary(max_size=6), max_size=14).map(b"".join)
+_text = st.lists(st.sampled_from(_FRAGMENTS) | st.binary(max_size=6), max_size=14).map(b"".join)
+# half of the streams get into a body for certain
+stream = _text | st.builds(lambda text, rest: TRANSACTION + text + b"\r\n.\r\n" + rest, _text, _text)
 policy = st.sampled_from([OPEN, MX])
 
 
@@ -280,6 +282,32 @@ def test_any_split_of_the_same_octets_gives_the_same(policy: ServerPolicy, octet
     parts = Run(policy).feed(*pieces)
     assert parts.output == whole.output
     assert parts.settled == whole.settled
+
+
+@pytest.mark.parametrize("policy", [OPEN, MX], ids=["submission", "mx"])
+def test_every_place_of_a_cut_gives_the_same(policy: ServerPolicy) -> None:
+    octets = TRANSACTION + b".\r\n..\r\n.a\r\n\r\n..b\r\n.\r\nMAIL FROM:<>\r\n" + b"y" * 2060 + b"\r\nQUIT\r\n"
+    octets = octets.replace(b"DATA\r\n.\r\n", b"DATA\r\n..\r\n", 1)
+    whole = Run(policy).feed(octets)
+    assert b".\r\n.\r\na\r\n\r\n.b\r\n" in whole.settled
+    for cut in range(len(octets)):
+        parts = Run(policy).feed(octets[:cut], octets[cut:])
+        assert (parts.output, parts.settled) == (whole.output, whole.settled), cut
+
+
+@pytest.mark.parametrize(("octets", "code"), [(65536, 250), (65537, 554)])
+def test_text_line_is_measured_over_all_its_pieces(octets: int, code: int) -> None:
+    large = ServerPolicy("m.example", requires_tls=False, requires_auth=False)
+    line = b"x" * octets + b"\r\n"
+    run = Run(large).feed(TRANSACTION, b"short\r\n", *(line[i : i + 1000] for i in range(0, len(line), 1000)), b".\r\n")
+    assert run.codes[-1] == code
+
+
+@pytest.mark.parametrize(("octets", "code"), [(2048, 250), (2049, 500)])
+def test_command_line_is_measured_wherever_it_is_cut(octets: int, code: int) -> None:
+    line = b"NOOP " + b"x" * (octets - 7) + b"\r\n"
+    for cut in range(2040, octets):
+        assert Run().feed(line[:cut], line[cut:], b"QUIT\r\n").codes == [code, 221]
 
 
 @given(policy, stream)
