@@ -25,9 +25,9 @@ from smtpeter.store.turn import MAX_WAIT_S, Turn
 
 T = TypeVar("T")
 
-PAGE_BYTES = 8192
+PAGE_BYTES = 4096  # measured against 8192 and 16384: the least CPU and the smallest file for mail of 4 KiB
 CACHE_KIB = 16 * 1024
-CHECKPOINT_PAGES = 2000  # 16 MiB of log: a checkpoint every few thousand messages
+CHECKPOINT_PAGES = 4000  # 16 MiB of log: a checkpoint every few thousand messages
 MAX_LOG_BYTES = 64 << 20  # the log file is cut to this after a burst
 _READ_WAIT_MS = 2000  # only while another process recovers the log after a crash
 
