@@ -106,7 +106,9 @@ async def test_many_rows_of_one_account_do_not_delay_the_single_row_of_another(s
     for _ in range(10):
         await fill(store, 1000, account=1)
     await fill(store, 1, account=2)
-    assert AccountId(2) in {m.account for m in await claim(store, 10)}
+    found = await claim(store, 10)
+    assert AccountId(2) in {m.account for m in found}
+    assert len(found) <= 10
 
 
 async def test_full_lane_is_left_out_and_the_others_go_on(store: Store) -> None:

@@ -1,6 +1,7 @@
 """What only SQLite has: one file for several processes, and settings that are proved."""
 
 import asyncio
+import fcntl
 import os
 import sys
 import time
@@ -10,8 +11,10 @@ import apsw
 import pytest
 
 from smtpeter.store import messages, people, sqlite
+from smtpeter.store.executor import ThreadExecutor
 from smtpeter.store.operation import StoreRefused, StoreUnavailable
 from smtpeter.store.store import Store, open_store
+from smtpeter.store.turn import Turn
 from tests.store.mail import claim, item, submission
 
 OTHER_PROCESS = """
@@ -46,22 +49,37 @@ async def test_two_processes_write_one_file_in_turns(tmp_path: Path) -> None:
 
 
 async def test_busy_writer_does_not_starve_a_second_one(tmp_path: Path) -> None:
-    url = f"sqlite:{tmp_path}/mail.sqlite"
-    busy, other = await open_store(url), await open_store(url)
-    is_done = False
+    """Who had the turn and wants it again at once gets it after the one that waits."""
+    threads = [ThreadExecutor(), ThreadExecutor()]
+    busy, waiting = (Turn(tmp_path / "mail.sqlite", thread) for thread in threads)
+    order: list[str] = []
 
-    async def keep_writing() -> None:
-        while not is_done:
-            await busy.write(messages.accept, item(submission()))
+    async def take(name: str, turn: Turn) -> None:
+        await turn.take()
+        order.append(name)
+        turn.give_back()
 
-    writers = [asyncio.create_task(keep_writing()) for _ in range(20)]
-    for _ in range(20):
-        await other.write(messages.accept, item(submission()))
-    assert busy.commits <= 200  # about one for each of the other's; far more when it had to fight for the lock
-    is_done = True
-    await asyncio.gather(*writers)
-    await busy.close()
-    await other.close()
+    await busy.take()
+    second = asyncio.create_task(take("waiting", waiting))
+    with Path(f"{tmp_path}/mail.sqlite.next").open("rb") as line:
+        while not is_locked(line.fileno()):  # until the second one stands in line
+            await asyncio.sleep(0.001)
+    busy.give_back()
+    await take("busy", busy)
+    await second
+    assert order == ["waiting", "busy"]
+    for turn, thread in zip((busy, waiting), threads, strict=True):
+        turn.close()
+        thread.close()
+
+
+def is_locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(file, fcntl.LOCK_UN)
+    return False
 
 
 async def test_foreign_transaction_is_waited_for_without_stopping_the_loop(tmp_path: Path) -> None:
