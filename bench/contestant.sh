@@ -25,8 +25,8 @@ export SMTPETER_DELIVERY__MESSAGES_PER_CONNECTION=1000000
 case $1 in
   prepare)
     "$smtpeter" account create bench
-    echo s3cret-bench | "$smtpeter" login create --user user@bench.test --password-file -
-    echo smtpeter_bench-bench-bench-bench-bench-be | "$smtpeter" token create --secret-file -
+    echo s3cret-bench | "$smtpeter" login create --user user@bench.test --password-file=-
+    echo smtpeter_bench-bench-bench-bench-bench-be | "$smtpeter" token create --secret-file=-
     if [ -n "${BENCH_DKIM:-}" ]; then
       "$smtpeter" domain add "$BENCH_DKIM_DOMAIN" --approved --dkim-key "$BENCH_DKIM_KEY" --selector "$BENCH_DKIM_SELECTOR"
     else

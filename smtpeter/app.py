@@ -39,8 +39,9 @@ from smtpeter.doors.rest.settings import RestSettings
 from smtpeter.doors.submission import SubmissionDoor
 from smtpeter.doors.web import mount
 from smtpeter.intake.accept import Intake, IntakeSettings
-from smtpeter.intake.identify import Identify
+from smtpeter.intake.identify import Identify, LoginLimits
 from smtpeter.intake.senders import Senders
+from smtpeter.intake.space import Space
 from smtpeter.store.operation import StoreUnavailable
 from smtpeter.store.store import Store, open_store
 from smtpeter.store.workers import (
@@ -92,10 +93,12 @@ class House:
 
     async def close(self) -> None:
         """Takes nothing new, ends what is in flight, hands back the rest, and lets go of the store (D12)."""
-        self.intake.close()
         doors = [*self.submission, *self.submission_tls]
-        await asyncio.gather(*(door.drain(DRAIN_SECONDS) for door in doors))
-        await asyncio.gather(*(server.close() for server in [*self.http, *self.http_tls]))
+        await asyncio.gather(
+            *(door.drain(DRAIN_SECONDS) for door in doors),
+            *(server.close() for server in [*self.http, *self.http_tls]),
+        )
+        self.intake.close()
         if self.dispatcher is not None:
             await self.dispatcher.drain(DRAIN_SECONDS)
         for task in self.tasks:
@@ -120,8 +123,8 @@ async def open_house(config: Config, world: World, roles: frozenset[str], *, is_
     fallback = DevelopmentKey(data_dir / "development.dkim") if is_development else None
     keys = KeyRing(store, world.clock, senders, master, fallback)
     dispatcher = _dispatcher(config, store, world, worker, keys) if "mta" in roles else None
-    intake = Intake(store, world, senders, _intake_settings(config), dispatcher)
-    house = House(config, store, intake, dispatcher, Identify(store, world.clock), worker)
+    intake = Intake(store, world, senders, Space(data_dir, world.clock), _intake_settings(config), dispatcher)
+    house = House(config, store, intake, dispatcher, Identify(store, world.clock, _login_limits(config)), worker)
     house.tasks.append(asyncio.create_task(_beat(store, world, worker), name="heartbeat"))
     try:
         tls = _tls(config, world, house)
@@ -196,6 +199,7 @@ def _dispatcher(config: Config, store: Store, world: World, worker: int, keys: K
         shows_client=config.smtp.received_show_client,
     )
     settings = DispatchSettings(
+        concurrency=delivery.concurrency,
         concurrency_per_lane=delivery.concurrency_per_lane,
         max_held=delivery.max_held,
         max_held_bytes=delivery.max_held_bytes,
@@ -217,6 +221,10 @@ def _routes(config: Config) -> tuple[Rule, ...]:
     }
     rules = tuple(Rule(str(pattern), by_name[via]) for pattern, via in config.delivery.routes.items())
     return (*rules, Rule("*", smart_host)) if smart.host else rules
+
+
+def _login_limits(config: Config) -> LoginLimits:
+    return LoginLimits(config.smtp.max_failed_logins_per_minute, config.smtp.max_failed_logins_per_day)
 
 
 def _intake_settings(config: Config) -> IntakeSettings:

@@ -122,7 +122,6 @@ class Http:
 
     listeners: tuple[Listen, ...] = setting((Listen("127.0.0.1", 8025),), "Plain listeners, for a proxy in front.")
     tls_listeners: tuple[Listen, ...] = setting((Listen("", 443),), "Listeners that speak TLS.")
-    public_url: str = setting("", "How clients reach us, as https://mail.example.com; empty: https://HOSTNAME.")
     require_https: bool = setting(True, "Refuse calls that come neither by TLS nor through a trusted proxy.")
     allow_loopback_http: bool = setting(False, "Take plain calls from loopback addresses.")
     trusted_proxies: tuple[Network, ...] = setting((), "Networks of proxies whose X-Forwarded headers are believed.")

@@ -141,6 +141,7 @@ async def _try_address(
         return Attempted(
             Verdict(Failed(Result(State.DNS, Kind.ERROR, 0, "5.4.4", text, mta=place.name), Scope.HOST), "")
         )
+    await courier.reserve()
     opened = await _open(ways, place, address)
     if isinstance(opened, Trouble):
         return Attempted(judge(ways.verdicts, opened.result))
@@ -182,11 +183,8 @@ async def _over(
         is_8bit=rendered.is_8bit,
     )
     exchange = await connection.transact(envelope, (rendered.block, rendered.content), may_finish)
-    if not exchange.is_reusable:
-        courier.connection = None
-    elif connection.messages_sent >= ways.messages_per_connection:
-        courier.connection = None
-        await connection.quit()
+    if not exchange.is_reusable or connection.messages_sent >= ways.messages_per_connection:
+        await courier.leave()
     if exchange.result.state is State.IDLE:
         return None
     return Attempted(judge(ways.verdicts, exchange.result), rendered.block)

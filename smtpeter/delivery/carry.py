@@ -16,7 +16,8 @@ from smtpeter.delivery.dispatcher import Dispatcher
 from smtpeter.delivery.lane import Courier
 from smtpeter.delivery.settle import MAX_UNSETTLED, Settling, quarantine, settlement
 from smtpeter.model.account import AccountId
-from smtpeter.model.message import Message
+from smtpeter.model.event import Deferral, Event, Failure
+from smtpeter.model.message import Message, MessageState
 from smtpeter.store.messages import Settlement, settle
 from smtpeter.store.operation import StoreUnavailable
 from smtpeter.store.store import Store
@@ -52,12 +53,8 @@ class Carrier:
             except Exception:
                 log_trouble("delivery.trouble", message=message.id, lane=courier.lane.key)
                 dispatcher.done(message)
-                if courier.connection is not None:
-                    courier.connection.abort()
-                    courier.connection = None
-        if courier.connection is not None:
-            connection, courier.connection = courier.connection, None
-            await connection.quit()
+                courier.abort()
+        await courier.leave()
 
     async def _carry(self, dispatcher: Dispatcher, courier: Courier, message: Message) -> None:
         world = self.ways.world
@@ -103,7 +100,18 @@ class Carrier:
                 log("settle.store_unavailable", message=message.id, reason=str(error))
                 await asyncio.sleep(STORE_RETRY_SECONDS)
         dispatcher.done(message)
+        if result.state is not MessageState.DELIVERED:
+            told = result.events[-1]
+            log(f"delivery.{told.name}", message=message.id, lane=message.lane, reply=_reply(told))
         if result.notice is not None:
             dispatcher.nudge()
         if not is_ours:
             log("settle.claim_lost", message=message.id, state=result.state.value)
+
+
+def _reply(event: Event) -> str:
+    match event:
+        case Deferral() | Failure():
+            return " ".join(part for part in (str(event.code or ""), event.status, event.description) if part)
+        case _:
+            return ""

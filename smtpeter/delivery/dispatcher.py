@@ -51,8 +51,9 @@ MAX_SITES = 50_000
 
 @dataclass(frozen=True, slots=True)
 class DispatchSettings:
-    """Bounds of what one process holds. `max_held_bytes` counts sources."""
+    """Bounds of what one process holds. `concurrency` counts connections, `max_held_bytes` sources."""
 
+    concurrency: int
     concurrency_per_lane: int
     max_held: int
     max_held_bytes: int
@@ -85,6 +86,7 @@ class Dispatcher:
         self._settings = settings
         self._courier_life = courier_life
         self._lanes: dict[str, Lane] = {}
+        self._slots = asyncio.Semaphore(settings.concurrency)
         self._held: dict[MessageId, _Holding] = {}
         self._held_bytes = 0
         self._behind: set[str] = set()
@@ -276,7 +278,7 @@ class Dispatcher:
         self._held_bytes += size
         lane = self._lanes.get(message.lane)
         if lane is None:
-            lane = Lane(message.lane, self._settings.concurrency_per_lane, self._live)
+            lane = Lane(message.lane, self._settings.concurrency_per_lane, self._slots, self._live)
             self._lanes[message.lane] = lane
         lane.put(message)
 

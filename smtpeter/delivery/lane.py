@@ -18,8 +18,11 @@ WAITING_PER_COURIER = 4  # claimed messages that may wait for each courier
 class Lane:
     """The messages for one destination site. `carry` is the life of a courier; it calls `take` until that gives None."""
 
-    def __init__(self, key: str, concurrency: int, carry: "Callable[[Courier], Awaitable[None]]") -> None:
+    def __init__(
+        self, key: str, concurrency: int, slots: asyncio.Semaphore, carry: "Callable[[Courier], Awaitable[None]]"
+    ) -> None:
         self.key = key
+        self._slots = slots
         self.concurrency = concurrency
         self._carry = carry
         self._waiting: deque[Message] = deque()
@@ -93,22 +96,53 @@ class Lane:
             task.cancel()
 
     async def _run(self) -> None:
-        courier = Courier(self)
+        courier = Courier(self, self._slots)
         try:
             await self._carry(courier)
         finally:
-            if courier.connection is not None:
-                courier.connection.abort()
+            courier.abort()
 
 
 class Courier:
-    """One carrier of a lane and the connection that it keeps between messages."""
+    """One carrier of a lane and the connection that it keeps between messages.
 
-    __slots__ = ("connection", "lane")
+    `slots` are the connections that the whole process may have; a courier holds one from `reserve` until it has left.
+    """
 
-    def __init__(self, lane: Lane) -> None:
+    __slots__ = ("_has_slot", "_slots", "connection", "lane")
+
+    def __init__(self, lane: Lane, slots: asyncio.Semaphore) -> None:
         self.lane = lane
         self.connection: Connection | None = None
+        self._slots = slots
+        self._has_slot = False
+
+    async def reserve(self) -> None:
+        """Waits until this process may have one more connection."""
+        if not self._has_slot:
+            await self._slots.acquire()
+            self._has_slot = True
+
+    async def leave(self) -> None:
+        """Says goodbye on the connection, if there is one."""
+        connection, self.connection = self.connection, None
+        try:
+            if connection is not None:
+                await connection.quit()
+        finally:
+            self._free_slot()
+
+    def abort(self) -> None:
+        """Closes the connection at once, if there is one."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.abort()
+        self._free_slot()
+
+    def _free_slot(self) -> None:
+        if self._has_slot:
+            self._has_slot = False
+            self._slots.release()
 
 
 def _wake(waiter: "asyncio.Future[None]") -> None:

@@ -24,6 +24,7 @@ from smtpeter.world.smtp_listener import Admission, Peer
 SENDER_OK = reply(250, "2.1.0", "Sender OK")
 RECIPIENT_OK = reply(250, "2.1.5", "Recipient OK")
 WRONG = reply(535, "5.7.8", "The user name or the password is wrong")
+TOO_MANY_OF_LOGIN = reply(421, "4.7.0", "Too many connections of this login; use fewer, or keep them open")
 SLOWED = reply(454, "4.7.0", "Too many failed logins from this address; try again later")
 _LOOPBACK = parse_networks(("127.0.0.0/8", "::1"))
 TOO_MANY = reply(421, "4.7.0", "Too many connections; try again later")
@@ -123,7 +124,23 @@ class SubmissionDoor:
                 log("submission.login_failed", peer=peer.ip, user=given.user)
                 return WRONG
             case _:
-                return found
+                return self._logged_in(found)
+
+    def logged_out(self, identity: Identity) -> None:
+        """A connection that had logged in has ended."""
+        left = self._logins.get(identity.credential, 0) - 1
+        if left > 0:
+            self._logins[identity.credential] = left
+        else:
+            self._logins.pop(identity.credential, None)
+
+    def _logged_in(self, identity: Identity) -> Identity | Reply:
+        """Counts the connections of a login (L9)."""
+        count = self._logins.get(identity.credential, 0)
+        if count >= self._settings.max_connections_per_login:
+            return TOO_MANY_OF_LOGIN
+        self._logins[identity.credential] = count + 1
+        return identity
 
     async def sender(self, peer: Peer, given: SenderGiven) -> Reply:
         """Judges nothing at MAIL: the From field decides, after the data."""

@@ -14,6 +14,7 @@ from typing import Protocol
 from smtpeter.content import compose, inspect
 from smtpeter.content.options import OptionHeaders, is_option, read_options
 from smtpeter.intake.senders import Senders
+from smtpeter.intake.space import Space
 from smtpeter.model import parts as model_parts
 from smtpeter.model.account import Features, Identity
 from smtpeter.model.message import (
@@ -76,8 +77,15 @@ class Intake:
     """Judges drafts and stores what it accepts."""
 
     def __init__(
-        self, store: Store, world: World, senders: Senders, settings: IntakeSettings, onward: Onward | None
+        self,
+        store: Store,
+        world: World,
+        senders: Senders,
+        space: Space,
+        settings: IntakeSettings,
+        onward: Onward | None,
     ) -> None:
+        self._space = space
         self._store = store
         self._world = world
         self._senders = senders
@@ -93,6 +101,8 @@ class Intake:
         """Gives the ids of the stored messages, in the order of the recipients. Raises Refused."""
         if self._is_closing:
             raise Refused("shutting_down")
+        if self._space.is_low:
+            raise Refused("insufficient_storage")
         if identity.account.suspended:
             raise Refused("account_suspended", reason=identity.account.suspended)
         recipients = _without_repeats(draft.recipients)

@@ -25,8 +25,6 @@ from smtpeter.world.seams import Clock
 REMEMBER_SECONDS = 1.0
 VERIFIED_SECONDS = 600.0  # K2
 HASHING_THREADS = 2
-FAILURES_PER_MINUTE = 10  # L12, per address and login
-FAILURES_PER_DAY = 100
 TOKEN_USERS = frozenset({"apikey", "token"})  # user names under which a REST token is a password
 TOKEN_PREFIX = "smtpeter_"  # noqa: S105 - the visible prefix of every token, not a secret
 TOKEN_BYTES = 24  # 192 random bits (K1)
@@ -47,16 +45,24 @@ class _Verified:
     until: float
 
 
+@dataclass(frozen=True, slots=True)
+class LoginLimits:
+    """Failed logins of one address and login after which nothing is checked any more (L12)."""
+
+    per_minute: int = 10
+    per_day: int = 100
+
+
 class Identify:
     """Finds out who knocks."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, limits: LoginLimits | None = None) -> None:
         self._store = store
         self._clock = clock
         self._key = secrets.token_bytes(32)
         self._pool = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="password")
         self._verified: OrderedDict[str, _Verified] = OrderedDict()
-        self._failures = FailureCount(clock)
+        self._failures = FailureCount(clock, limits or LoginLimits())
         self._logins: Remembered[str, tuple[Account, Login] | None] = Remembered(
             partial(store.read, find_login), clock, REMEMBER_SECONDS
         )
@@ -127,21 +133,23 @@ class Identify:
 class FailureCount:
     """Failed logins by address and login, in windows of a minute and a day. Bounded: the oldest are forgotten."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, limits: LoginLimits) -> None:
         self._clock = clock
+        self._limits = limits
         self._times: OrderedDict[tuple[str, str], list[float]] = OrderedDict()
 
     def is_too_many(self, peer_ip: str, user: str) -> bool:
         """True when a further try must not be checked."""
         now = self._clock.monotonic()
         times = [t for t in self._times.get((peer_ip, user), ()) if t > now - 86_400]
-        return len(times) >= FAILURES_PER_DAY or sum(t > now - 60 for t in times) >= FAILURES_PER_MINUTE
+        last_minute = sum(t > now - 60 for t in times)
+        return len(times) >= self._limits.per_day or last_minute >= self._limits.per_minute
 
     def add(self, peer_ip: str, user: str) -> None:
         """Counts a failure."""
         times = self._times.setdefault((peer_ip, user), [])
         times.append(self._clock.monotonic())
-        del times[:-FAILURES_PER_DAY]
+        del times[: -self._limits.per_day]
         if len(self._times) > 10_000:
             self._times.popitem(last=False)
 

@@ -98,6 +98,9 @@ class SmtpDoor(Protocol):
     def released(self, peer_ip: str) -> None:
         """Hears that a connection which was admitted is gone."""
 
+    def logged_out(self, identity: Identity) -> None:
+        """Hears that a connection which had logged in is gone; once for each login that `authenticate` let in."""
+
     async def authenticate(self, peer: Peer, given: CredentialsGiven) -> Identity | Reply:
         """Checks credentials."""
 
@@ -136,6 +139,7 @@ class Connection(asyncio.Protocol):
         self._spool: Spool | None = None
         self._identity: Identity | None = None
         self._network_identity: Identity | None = None
+        self._logins: list[Identity] = []
         self._tls: TlsFacts | None = None
         self._failed_logins = 0
         self._is_reading_paused = self._is_writing_paused = self._is_admitted = self._is_gone = False
@@ -203,6 +207,8 @@ class Connection(asyncio.Protocol):
         self._drop_spool()
         if self._is_admitted:
             self._settings.door.released(self._ip)
+        for identity in self._logins:
+            self._settings.door.logged_out(identity)
         self._gone(self)
 
     # --- called by the listener
@@ -427,6 +433,9 @@ class Connection(asyncio.Protocol):
     async def _authenticate(self, peer: Peer, given: CredentialsGiven) -> Reply:
         verdict = await self._settings.door.authenticate(peer, given)
         if not isinstance(verdict, Reply):
+            if self._is_gone:
+                self._settings.door.logged_out(verdict)
+            self._logins.append(verdict)
             self._identity = verdict
             return _WELCOME
         if verdict.is_permanent:

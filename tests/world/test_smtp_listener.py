@@ -43,6 +43,7 @@ class Door:
         self.is_trusted = is_trusted
         self.messages: list[tuple[Peer, SmtpEnvelope, bytes]] = []
         self.released_ips: list[str] = []
+        self.logged_out_as: list[str] = []
         self.hold = asyncio.Event()
         self.hold.set()
         self.asked = asyncio.Event()
@@ -54,6 +55,9 @@ class Door:
 
     def released(self, peer_ip: str) -> None:
         self.released_ips.append(peer_ip)
+
+    def logged_out(self, identity: Identity) -> None:
+        self.logged_out_as.append(identity.credential)
 
     async def authenticate(self, peer: Peer, given: CredentialsGiven) -> Identity | Reply:
         if (given.user, given.password) == ("user", "secret"):

@@ -1,6 +1,7 @@
 """The sink's SMTP side: takes everything for everybody, on loopback only."""
 
 from smtpeter.doors.capture.mailbox import Mailbox
+from smtpeter.model.account import Identity
 from smtpeter.model.reply import Reply, reply
 from smtpeter.wire.smtp_facts import CredentialsGiven, RecipientGiven, SenderGiven, ServerPolicy, SmtpEnvelope
 from smtpeter.world.seams import Clock
@@ -23,6 +24,9 @@ class SinkDoor:
 
     def released(self, peer_ip: str) -> None:
         """Nothing is counted."""
+
+    def logged_out(self, identity: Identity) -> None:
+        """Nobody logs in."""
 
     async def authenticate(self, peer: Peer, given: CredentialsGiven) -> Reply:
         """Knows nobody; AUTH is not offered."""
