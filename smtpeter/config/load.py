@@ -289,8 +289,6 @@ def _check_together(config: Config, reader: _Reader) -> None:
         report("tls.certificate" if config.tls.certificate else "tls.key", "needs tls.key and tls.certificate both")
     if not config.store.url.startswith(("sqlite:", "postgresql://", "postgres://")):
         report("store.url", "must begin with sqlite: or postgresql://")
-    if config.http.public_url and not config.http.public_url.startswith(("http://", "https://")):
-        report("http.public_url", "must begin with https:// or http://")
     if Via.SMARTHOST in config.delivery.routes.values() and not config.delivery.smart_host.host:
         report("delivery.routes", "names smarthost, but delivery.smart_host.host is not set")
     if config.delivery.smart_host.password and not config.delivery.smart_host.user:

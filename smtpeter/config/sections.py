@@ -154,6 +154,7 @@ class Delivery:
     tls: TlsMode = setting(TlsMode.OPPORTUNISTIC, "Encryption towards MX hosts.")
     allow_private_destinations: bool = setting(False, "Deliver to private and loopback addresses found by DNS.")
     dns_servers: tuple[str, ...] = setting((), "Name servers, as address or address:port; empty: the system's.")
+    concurrency: int = setting(500, "Most connections at once, over all destinations.", 1, 100_000)
     concurrency_per_lane: int = setting(20, "Most connections at once to one destination site.", 1, 10_000)
     messages_per_connection: int = setting(100, "Messages after which a connection is closed.", 1, 1_000_000)
     idle_time: timedelta = setting(_seconds(5), "How long an idle connection is kept.", _seconds(0), _minutes(5))

@@ -1,6 +1,5 @@
 """The real `Gateway`: what the REST door asks, answered by intake, the store and the renderer."""
 
-
 from smtpeter.content.render import Transfer, sent_content, source_of
 from smtpeter.doors.rest.gateway import EventView, MessageView, Version
 from smtpeter.intake.accept import Intake
