@@ -388,6 +388,7 @@ async def _greet(house: House, world: World, options: ServeOptions) -> None:
     )
     places = Places(
         rest=f"http://127.0.0.1:{house.http[0].port}/v1",
+        https=f"https://127.0.0.1:{house.http_tls[0].port}/v1" if house.http_tls else None,
         smtp=("127.0.0.1", house.submission[0].port),
         smtps=("127.0.0.1", house.submission_tls[0].port),
         sink=("127.0.0.1", house.sink.port) if house.sink else None,

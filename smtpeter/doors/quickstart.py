@@ -42,6 +42,7 @@ class Places:
     """Where everything listens, as it turned out."""
 
     rest: str
+    https: str | None  # the same calls by TLS
     smtp: tuple[str, int]
     smtps: tuple[str, int]
     sink: tuple[str, int] | None
@@ -82,6 +83,7 @@ def write_ready_file(path: Path, places: Places) -> None:
     login = {"user": places.access.user, "password": places.access.password}
     content = {
         "rest": places.rest,
+        "https": places.https,
         "token": places.access.token,
         "smtp": {"host": host, "port": port, **login},
         "smtps": {"host": places.smtps[0], "port": places.smtps[1], **login},

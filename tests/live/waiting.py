@@ -1,0 +1,49 @@
+"""Waits for things that happen elsewhere: on conditions with deadlines, never for a fixed time."""
+
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+T = TypeVar("T")
+
+PAUSE_SECONDS = 0.02
+# Debian keeps the programs of administrators where only they look
+PROGRAM_PATH = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/bin:/opt/homebrew/sbin"
+
+
+def until(look: Callable[[], T | None], what: str, seconds: float = 15.0) -> T:
+    """Gives the first result of `look` that is true. Fails, naming `what` was waited for, when the time is up."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if found := look():
+            return found
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds:g} s: {what}")
+        time.sleep(PAUSE_SECONDS)
+
+
+def program(name: str) -> str:
+    """Gives the path of a program that is not ours; without it the test is skipped by name."""
+    path = shutil.which(name) or shutil.which(name, path=PROGRAM_PATH)
+    if path is None:
+        pytest.skip(f"{name} is not installed")
+    return path
+
+
+def free_port() -> int:
+    """Gives a port of 127.0.0.1 that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    """True when somebody takes connections on this port of 127.0.0.1."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
