@@ -26,7 +26,7 @@ from smtpeter.delivery.schedule import Schedule
 from smtpeter.delivery.settle import Settling
 from smtpeter.delivery.verdict import shipped_rules
 from smtpeter.domains.keys import DevelopmentKey, KeyRing
-from smtpeter.domains.seal import MasterKey, installation_key
+from smtpeter.domains.seal import installation_key
 from smtpeter.doors.capture import page
 from smtpeter.doors.capture.mailbox import Mailbox
 from smtpeter.doors.capture.sink import SinkDoor
@@ -63,7 +63,7 @@ from smtpeter.world.conversation import ClientTimeouts
 from smtpeter.world.log import log, open_log
 from smtpeter.world.networks import Destinations, parse_networks
 from smtpeter.world.resolver import DnsResolver
-from smtpeter.world.seams import World
+from smtpeter.world.seams import Clock, World
 from smtpeter.world.smtp_listener import Listener, Patience
 from smtpeter.world.stream import TcpDialer
 from smtpeter.world.tls import ClientContexts, ServerTls
@@ -75,10 +75,11 @@ PORTS_TRIED = 50  # in development mode, when the usual one is taken
 
 @dataclass(slots=True)
 class House:
-    """A running gateway. `close` drains it."""
+    """A gateway. `start` sets it going, `close` drains it."""
 
     config: Config
     store: Store
+    clock: Clock
     intake: Intake
     dispatcher: Dispatcher | None
     identify: Identify
@@ -90,6 +91,12 @@ class House:
     http_tls: list[http_listener.HttpListener] = field(default_factory=list)
     ca_file: Path | None = None
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Begins to deliver, if that is among the roles, and to tell that this process lives."""
+        self.tasks.append(asyncio.create_task(_beat(self.store, self.clock, self.worker), name="heartbeat"))
+        if self.dispatcher is not None:
+            self.tasks.append(asyncio.create_task(self.dispatcher.run(), name="dispatcher"))
 
     async def close(self) -> None:
         """Takes nothing new, ends what is in flight, hands back the rest, and lets go of the store (D12)."""
@@ -114,37 +121,43 @@ class House:
 
 async def open_house(config: Config, world: World, roles: frozenset[str], *, is_development: bool) -> House:
     """Opens the store, the rooms and the doors. Raises OSError, StoreRefused, ValueError with a sentence for people."""
-    data_dir = config.server.data_dir
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    master = installation_key(config.server)
+    config.server.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = await open_store(store_url(config), unsafe_fast_storage=config.store.unsafe_fast_storage)
-    worker = await _begin_work(store, world)
-    senders = Senders(store, world.clock)
-    fallback = DevelopmentKey(data_dir / "development.dkim") if is_development else None
-    keys = KeyRing(store, world.clock, senders, master, fallback)
-    dispatcher = _dispatcher(config, store, world, worker, keys) if "mta" in roles else None
-    intake = Intake(store, world, senders, Space(data_dir, world.clock), _intake_settings(config), dispatcher)
-    house = House(config, store, intake, dispatcher, Identify(store, world.clock, _login_limits(config)), worker)
-    house.tasks.append(asyncio.create_task(_beat(store, world, worker), name="heartbeat"))
+    house = await furnish(config, world, store, roles, node=os.uname().nodename, is_development=is_development)
     try:
         tls = _tls(config, world, house)
         if is_development:
             await _open_sink(house, world)
-        if dispatcher is not None:
-            house.tasks.append(asyncio.create_task(dispatcher.run(), name="dispatcher"))
+        house.start()
         if "smtp" in roles:
             await _open_submission(house, world, tls, is_development=is_development)
         if "api" in roles:
-            await _open_http(house, tls, master, is_development=is_development)
+            await _open_http(house, tls, is_development=is_development)
     except BaseException:
         await house.close()
         raise
     return house
 
 
-async def _begin_work(store: Store, world: World) -> int:
+async def furnish(
+    config: Config, world: World, store: Store, roles: frozenset[str], *, node: str, is_development: bool = False
+) -> House:
+    """Gives the rooms behind the doors, on an open store, as a process of the machine `node`. Nothing moves yet."""
+    data_dir = config.server.data_dir
+    master = installation_key(config.server)
+    worker = await _begin_work(store, world, node)
+    senders = Senders(store, world.clock)
+    fallback = DevelopmentKey(data_dir / "development.dkim") if is_development else None
+    keys = KeyRing(store, world.clock, senders, master, fallback)
+    dispatcher = _dispatcher(config, store, world, worker, keys) if "mta" in roles else None
+    intake = Intake(store, world, senders, Space(data_dir, world.clock), _intake_settings(config), dispatcher)
+    identify = Identify(store, world.clock, _login_limits(config))
+    return House(config, store, world.clock, intake, dispatcher, identify, worker)
+
+
+async def _begin_work(store: Store, world: World, node: str) -> int:
     """Registers this process and takes back what dead processes of this machine held (D8)."""
-    node, now = os.uname().nodename, world.clock.now()
+    now = world.clock.now()
     known = await store.read(workers_of_node, node)
     living = frozenset(record.id for record in known if record.pid != os.getpid() and _is_alive(record.pid))
     taken = await store.write(take_over, TakeOver(node, living, now))
@@ -164,11 +177,11 @@ def _is_alive(pid: int) -> bool:
     return b"smtpeter" in command
 
 
-async def _beat(store: Store, world: World, worker: int) -> None:
+async def _beat(store: Store, clock: Clock, worker: int) -> None:
     while True:
         await asyncio.sleep(HEARTBEAT.total_seconds())
         with contextlib.suppress(StoreUnavailable):
-            await store.write(beat, Beat(worker, world.clock.now()))
+            await store.write(beat, Beat(worker, clock.now()))
 
 
 def _dispatcher(config: Config, store: Store, world: World, worker: int, keys: KeyRing) -> Dispatcher:
@@ -284,8 +297,9 @@ async def _open_submission(house: House, world: World, tls: ServerTls, *, is_dev
             listeners.append(listener)
 
 
-async def _open_http(house: House, tls: ServerTls, master: MasterKey, *, is_development: bool) -> None:
+async def _open_http(house: House, tls: ServerTls, *, is_development: bool) -> None:
     config = house.config
+    master = installation_key(config.server)
     rooms = Rooms(house.store, house.intake, house.identify, config.server.hostname)
     rest = build_app(rooms, RestSettings.of(config.http, master.derive("rest cursors")))
     app = mount(rest, page.routes(_mailbox(config)) if is_development else [])

@@ -62,16 +62,9 @@ def render(
     return Rendered(received + sign(signers, fields, body, now), content, not body.isascii())
 
 
-def content_of(message: Message, *, hostname: str) -> bytes:
-    """Gives the content as it leaves to a host that takes 8-bit text, without the block before it."""
-    return _make(message, hostname, Transfer.EIGHT_BIT)[2]
-
-
-def sent_content(message: Message, *, hostname: str, transfer: Transfer) -> bytes:
-    """Gives what followed the block on the wire, in the form that the host took it in."""
-    source = _load(message)
-    fields = _complete(_strip(source, hostname), source.body, message)
-    return _checked(source, *_fit(fields, source.body, transfer))
+def content_of(message: Message, *, hostname: str, transfer: Transfer = Transfer.EIGHT_BIT) -> bytes:
+    """Gives the content as it leaves in this form, without the block before it."""
+    return _make(message, hostname, transfer)[2]
 
 
 def source_of(message: Message) -> bytes:
@@ -86,8 +79,7 @@ def source_of(message: Message) -> bytes:
 def _make(message: Message, hostname: str, transfer: Transfer) -> tuple[list[Field], bytes, bytes]:
     """Gives the fields and the body that leave, and both as one."""
     source = _load(message)
-    fields = _strip(source, hostname)
-    fields = _complete(fields, source.body, message)
+    fields = _complete(_strip(source, hostname), source.body, message)
     fields, body = _fit(fields, source.body, transfer)
     return fields, body, _checked(source, fields, body)
 

@@ -19,6 +19,7 @@ from smtpeter.delivery.verdict import Rule as VerdictRule
 from smtpeter.delivery.verdict import Verdict, judge
 from smtpeter.model.message import Message
 from smtpeter.model.outcome import Deferred, Failed, Kind, Result, Scope, State
+from smtpeter.store.messages import Sent
 from smtpeter.wire.mime import CannotConvert
 from smtpeter.wire.smtp_client import Introduction, RelayLogin
 from smtpeter.wire.smtp_commands import Envelope
@@ -64,10 +65,10 @@ class Ways:
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """The verdict, and what was on the wire before the content, if anything was."""
+    """The verdict, and in which form the message was on the wire, if it was."""
 
     verdict: Verdict
-    block: bytes | None = None
+    sent: Sent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,7 @@ async def _over(
         await courier.leave()
     if exchange.result.state is State.IDLE:
         return None
-    return Attempted(judge(ways.verdicts, exchange.result), rendered.block)
+    return Attempted(judge(ways.verdicts, exchange.result), Sent(transfer, rendered.block))
 
 
 async def _places(ways: Ways, route: Mx | SmartHost | Capture, message: Message) -> list[_Place]:

@@ -41,7 +41,7 @@ def settlement(
                 now,
                 message.attempt + 1,
                 events=(_told(Delivery, message, attempted.verdict),),
-                sent_block=attempted.block,
+                sent=attempted.sent,
             )
         case Failed(result):
             return Settlement(
@@ -51,7 +51,7 @@ def settlement(
                 now,
                 message.attempt + 1,
                 events=(_told(Failure, message, attempted.verdict),),
-                sent_block=attempted.block,
+                sent=attempted.sent,
                 notice=settling.notices.failure(message, result, now),
             )
         case Deferred(_, _, retry_after):

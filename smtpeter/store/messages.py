@@ -9,6 +9,7 @@ that the claim is still the one under which it was made. Both write their events
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from smtpeter.content.render import Transfer
 from smtpeter.model.account import AccountId
 from smtpeter.model.event import Accepted, Cancel, Event
 from smtpeter.model.message import (
@@ -69,10 +70,18 @@ class AcceptItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """The form in which a message went over the wire, and the block of trace and signature before its content."""
+
+    transfer: Transfer
+    block: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
     """The result of a claim. `due` is when to try again, None when the state is final; `at` is the time of the events.
 
-    `attempt` is the number of connections begun so far. `sent_block` is what delivery put before the render.
+    `attempt` is the number of connections begun so far. `sent` is what is needed to show the message as it was sent.
     """
 
     id: MessageId
@@ -82,7 +91,7 @@ class Settlement:
     attempt: int
     due: datetime | None = None
     events: tuple[Event, ...] = ()
-    sent_block: bytes | None = None
+    sent: Sent | None = None
     is_delay_told: bool = False
     notice: AcceptItem | None = None
 
@@ -187,9 +196,10 @@ _SETTLE = Statement(
 )
 
 _INSERT_BLOCK = Statement(
-    "insert into sent_blocks (message, block) select :message, :block {rows} where true "
-    "on conflict (message) do update set block = excluded.block",
+    "insert into sent_blocks (message, transfer, block) select :message, :transfer, :block {rows} where true "
+    "on conflict (message) do update set transfer = excluded.transfer, block = excluded.block",
     message=TEXT,
+    transfer=TEXT,
     block=BYTES,
 )
 
@@ -225,7 +235,7 @@ _MESSAGES_OF = Statement(
 )
 
 _BLOCK = Statement(
-    "select b.block from messages m join sent_blocks b on b.message = m.id where m.id = :id and m.account = :account",
+    "select b.transfer, b.block from messages m join sent_blocks b on b.message = m.id where m.id = :id and m.account = :account",
     id=TEXT,
     account=INT,
 )
@@ -342,7 +352,7 @@ def _settle(items: list[Settlement]) -> Plan[list[bool]]:
     facts = [events.row_of(item.id, to_ms(item.at), event) for item in taken for event in item.events]
     if facts:
         yield events.INSERT.many(facts)
-    blocks = [(item.id, item.sent_block) for item in taken if item.sent_block is not None]
+    blocks = [(item.id, item.sent.transfer, item.sent.block) for item in taken if item.sent is not None]
     if blocks:
         yield _INSERT_BLOCK.many(blocks)
     notices = [item.notice for item in taken if item.notice is not None]
@@ -440,10 +450,10 @@ def messages_of_submission(query: MessageQuery) -> Plan[list[MessageRecord]]:
 
 
 @single
-def sent_block(query: MessageQuery) -> Plan[bytes | None]:
-    """Gives what was put before the render when the message was sent."""
+def sent(query: MessageQuery) -> Plan[Sent | None]:
+    """Gives how the message was sent; None before its first attempt."""
     rows = yield _BLOCK.one(query.id, query.account)
-    return bytes(rows[0][0]) if rows else None
+    return Sent(Transfer(rows[0][0]), bytes(rows[0][1])) if rows else None
 
 
 def _ordinal(id: str) -> int:

@@ -3,6 +3,7 @@
 import itertools
 from datetime import UTC, datetime, timedelta
 
+from smtpeter.content.render import Transfer
 from smtpeter.model.account import AccountId
 from smtpeter.model.event import Deferral, Delivery
 from smtpeter.model.message import (
@@ -18,7 +19,7 @@ from smtpeter.model.message import (
 )
 from smtpeter.store import due, messages
 from smtpeter.store.due import ClaimRequest, Held, Rotation
-from smtpeter.store.messages import AcceptItem, Booking, Settlement
+from smtpeter.store.messages import AcceptItem, Booking, Sent, Settlement
 from smtpeter.store.store import Store
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -77,7 +78,10 @@ def dialogue() -> dict[str, object]:
 
 
 def delivered(message: Message, **more: object) -> Settlement:
-    values: dict[str, object] = {"events": (Delivery(**dialogue()),), "sent_block": b"Received: by us\r\n"}  # type: ignore[arg-type]
+    values: dict[str, object] = {
+        "events": (Delivery(**dialogue()),),
+        "sent": Sent(Transfer.EIGHT_BIT, b"Received: by us\r\n"),
+    }  # type: ignore[arg-type]
     return Settlement(message.id, message.claim, MessageState.DELIVERED, after(1), 1, **(values | more))  # type: ignore[arg-type]
 
 

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from smtpeter.content.render import Transfer
 from smtpeter.model.account import AccountId
 from smtpeter.model.event import Accepted, Cancel, Deferral, Delivery
 from smtpeter.model.message import MessageId, MessageState
 from smtpeter.store import events, messages
 from smtpeter.store.events import EventQuery
-from smtpeter.store.messages import MessageQuery, Withdrawal
+from smtpeter.store.messages import MessageQuery, Sent, Withdrawal
 from smtpeter.store.operation import Conflict
 from smtpeter.store.store import Store, open_store
 from tests.store.mail import T0, after, claim, deferred, delivered, dialogue, item, submission
@@ -91,7 +92,9 @@ async def test_settled_message_is_final_and_has_its_event_and_block(store: Store
     assert (record.state, record.settled, record.due) == (MessageState.DELIVERED, after(1), None)
     found = await store.read(events.events_of, EventQuery(ONE, message.id))
     assert [r.event for r in found][1:] == [Delivery(**dialogue())]  # type: ignore[arg-type]
-    assert await store.read(messages.sent_block, MessageQuery(ONE, message.id)) == b"Received: by us\r\n"
+    assert await store.read(messages.sent, MessageQuery(ONE, message.id)) == Sent(
+        Transfer.EIGHT_BIT, b"Received: by us\r\n"
+    )
     assert await claim(store, at=1e6) == []
 
 
@@ -111,7 +114,7 @@ async def test_late_result_never_overwrites_a_newer_claim(store: Store) -> None:
     (newer,) = await claim(store, at=50)
     assert not await store.write(messages.settle, delivered(late))
     assert await event_names(store, late.id) == [Accepted.name]
-    assert await store.read(messages.sent_block, MessageQuery(ONE, late.id)) is None
+    assert await store.read(messages.sent, MessageQuery(ONE, late.id)) is None
     assert await store.write(messages.settle, deferred(newer))
 
 

@@ -1,6 +1,6 @@
 """The real `Gateway`: what the REST door asks, answered by intake, the store and the renderer."""
 
-from smtpeter.content.render import Transfer, sent_content, source_of
+from smtpeter.content.render import content_of, source_of
 from smtpeter.doors.rest.gateway import EventView, MessageView, Version
 from smtpeter.intake.accept import Intake
 from smtpeter.intake.identify import Identify
@@ -8,7 +8,7 @@ from smtpeter.model.account import AccountId, Identity
 from smtpeter.model.message import Draft, MessageId
 from smtpeter.store.due import stored_message
 from smtpeter.store.events import EventQuery, events_of
-from smtpeter.store.messages import MessageQuery, message_record, sent_block
+from smtpeter.store.messages import MessageQuery, message_record, sent
 from smtpeter.store.store import Store
 
 
@@ -61,5 +61,7 @@ class Rooms:
             return None
         if version is Version.COMPOSED:
             return source_of(message)
-        block = await self._store.read(sent_block, query)
-        return (block or b"") + sent_content(message, hostname=self._hostname, transfer=Transfer.EIGHT_BIT)
+        as_sent = await self._store.read(sent, query)
+        if as_sent is None:
+            return content_of(message, hostname=self._hostname)
+        return as_sent.block + content_of(message, hostname=self._hostname, transfer=as_sent.transfer)

@@ -115,6 +115,7 @@ create index messages_unrouted on messages (account, domain) where stage = 2;
 
 create table sent_blocks (
     message text collate "C" primary key,
+    transfer text not null,
     block bytea not null
 );
 

@@ -107,6 +107,7 @@ create index messages_unrouted on messages (account, domain) where stage = 2;
 -- What delivery put before the render, so that the mail can be shown as it was sent.
 create table sent_blocks (
     message text primary key,
+    transfer text not null,
     block blob not null
 ) strict, without rowid;
 
