@@ -1,0 +1,286 @@
+"""A gateway in virtual time: the rooms behind the doors as the roof wires them, over a store on disk.
+
+    async with Story(folder) as story:
+        host = story.host("example.com")             # the MX of example.com, a RemoteHost
+        gateway = await story.start()
+        (id,) = await gateway.send("ann@example.com")
+        await gateway.settled(id)                    # lets time pass
+        assert [record.event.name for record in await gateway.events(id)] == ["attempt", "delivery"]
+
+The zone, the network and its hosts, the clock and the folder belong to the story: they stay when a gateway ends, by
+`close` in order or by `power_off` at once, and another one is started on the same files. Several gateways may run side
+by side, each as a machine of its own.
+
+Everything happens on one thread in virtual time, commits included, so a story takes the same course each time.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Coroutine, Generator, Iterable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+from weakref import WeakSet
+
+from smtpeter.app import House, furnish
+from smtpeter.config import Config
+from smtpeter.domains.keys import new_key
+from smtpeter.domains.seal import installation_key
+from smtpeter.model.account import Account, Features, Identity
+from smtpeter.model.address import parse_address
+from smtpeter.model.message import Draft, Dsn, MessageId, Options, Received, Recipient, Source, SourceKind
+from smtpeter.store.driver import Executor
+from smtpeter.store.events import EventQuery, EventRecord, events_of
+from smtpeter.store.executor import InlineExecutor
+from smtpeter.store.messages import FINAL_STATES, MessageQuery, MessageRecord, message_record
+from smtpeter.store.people import NewAccount, NewDomain, put_account, put_domain, put_key
+from smtpeter.store.store import open_store
+from smtpeter.testing.network import Network, Tls
+from smtpeter.testing.remote_host import Message, RemoteHost
+from smtpeter.testing.virtual_time import VirtualClock
+from smtpeter.testing.zone import Zone
+from smtpeter.world.seams import Clock, World
+
+HOSTNAME = "gateway.example.org"
+SENDER = "news@example.org"
+CONTENT = b"From: News <news@example.org>\r\nSubject: Hello\r\nMessage-ID: <1@example.org>\r\n\r\nGood morning.\r\n"
+NO_DSN = Dsn()
+DELIVERS = frozenset({"mta"})
+_MASTER_KEY = "5e" * 32
+
+
+class Arrivals(list[Message]):
+    """Messages that a host has, and in `moments` when each of them was complete, in seconds of the clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.moments: list[float] = []
+
+    def append(self, message: Message) -> None:
+        self.moments.append(self._clock.monotonic())
+        super().append(message)
+
+
+class _Tasks(WeakSet[asyncio.Task[Any]]):
+    """The tasks of one gateway."""
+
+
+_inside: ContextVar[_Tasks | None] = ContextVar("inside", default=None)  # the gateway whose code is running
+
+
+def _new_task(
+    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any] | Generator[Any, None, Any], **more: Any
+) -> asyncio.Task[Any]:
+    """Makes a task as the loop would, and notes to which gateway it belongs."""
+    task = asyncio.Task(coroutine, loop=loop, **more)  # type: ignore[arg-type]
+    tasks = _inside.get()
+    if tasks is not None:
+        tasks.add(task)
+    return task
+
+
+@contextlib.contextmanager
+def _being_inside(tasks: _Tasks) -> Iterator[None]:
+    """Makes tasks that are begun here belong to a gateway."""
+    token = _inside.set(tasks)
+    try:
+        yield
+    finally:
+        _inside.reset(token)
+
+
+@dataclass(slots=True)
+class Gateway:
+    """One start of the gateway, and an account in it that may send from every domain."""
+
+    house: House
+    account: Account
+    tasks: _Tasks = field(repr=False)
+    is_off: bool = False
+
+    async def send(
+        self,
+        *recipients: str,
+        envelope: str | None = SENDER,
+        content: bytes = CONTENT,
+        dsn: Dsn = NO_DSN,
+        expire_after: timedelta | None = None,
+        stream: str = "transactional",
+        account: Account | None = None,
+    ) -> list[MessageId]:
+        """Hands one message in for some recipients, as a door does. Raises Refused."""
+        expires = None if expire_after is None else self.house.clock.now() + expire_after
+        draft = Draft(
+            envelope=envelope,
+            recipients=tuple(_recipient(text, dsn) for text in recipients),
+            source=Source(SourceKind.MIME, content),
+            options=Options(max_deliver_time=expires, ret=dsn.ret, envid=dsn.envid, stream=stream),
+            received=Received("ESMTPSA", "client.example.org", "192.0.2.1"),
+        )
+        identity = Identity(account or self.account, "login:1", Features())
+        with _being_inside(self.tasks):
+            return await self.house.intake.accept(identity, draft)
+
+    async def events(self, id: MessageId) -> list[EventRecord]:
+        """Gives the events of a message, oldest first."""
+        owner = await self._owner(id)
+        return await self.house.store.read(events_of, EventQuery(owner.account, id))
+
+    async def record(self, id: MessageId) -> MessageRecord:
+        """Gives a message as it is now."""
+        return await self._owner(id)
+
+    async def _owner(self, id: MessageId) -> MessageRecord:
+        found = await self.house.store.read(message_record, MessageQuery(self.account.id, id))
+        if found is None:
+            raise KeyError(f"the account {self.account.name} has no message {id}")
+        return found
+
+    async def settled(
+        self,
+        *ids: MessageId,
+        within: timedelta = timedelta(days=2),
+        look_every: timedelta = timedelta(seconds=1),
+    ) -> None:
+        """Lets time pass until all these messages are final. Raises TimeoutError when that takes too long."""
+        waiting = list(ids)
+        async with asyncio.timeout(within.total_seconds()):
+            while True:
+                waiting = [id for id in waiting if (await self.record(id)).state not in FINAL_STATES]
+                if not waiting:
+                    return
+                await asyncio.sleep(look_every.total_seconds())
+
+    async def has_event(self, id: MessageId, count: int, look_every: timedelta = timedelta(seconds=1)) -> EventRecord:
+        """Lets time pass until a message has so many events besides its acceptance; gives the last of these."""
+        while True:
+            found = await self.events(id)
+            if len(found) > count:
+                return found[count]
+            await asyncio.sleep(look_every.total_seconds())
+
+    async def another_account(self, name: str) -> "Gateway":
+        """Gives the same gateway as another account sees it."""
+        account = await _account(self.house, name)
+        return replace(self, account=account)
+
+    async def sign_for(self, domain: str, selector: str, key: bytes) -> None:
+        """Makes a sender domain with a signing key (PEM)."""
+        store, now = self.house.store, self.house.clock.now()
+        made = await store.write(put_domain, NewDomain(self.account.id, domain, now, approved=now))
+        master = installation_key(self.house.config.server)
+        await store.write(put_key, new_key(master, made.id, domain, selector, key, now))
+
+    async def close(self) -> None:
+        """Ends it in order. No effect when it is off."""
+        if not self.is_off:
+            self.is_off = True
+            await self.house.close()
+
+    def power_off(self) -> None:
+        """Ends whatever it does, at once: nothing more is written or said."""
+        self.is_off = True
+        for task in self._own_tasks():
+            task.cancel()
+
+    async def clear_away(self) -> None:
+        """Lets go of the files after `power_off`, as the end of a process does."""
+        await asyncio.gather(*self._own_tasks(), return_exceptions=True)
+        self.house.identify.close()
+        await self.house.store.close()
+
+    def _own_tasks(self) -> list[asyncio.Task[Any]]:
+        # a host is served by a task that the dialing gateway began, but lives elsewhere
+        return [task for task in self.tasks if not task.done() and not task.get_name().startswith("host ")]
+
+
+class Story:
+    """A place for gateways: names, hosts, a clock, a folder. Keywords are settings of the section `delivery`."""
+
+    def __init__(self, folder: Path, **delivery: Any) -> None:
+        self.zone = Zone()
+        self.network = Network()
+        self.clock = VirtualClock()
+        self.random = random.Random(1)
+        config = Config()
+        self.config = replace(
+            config,
+            server=replace(config.server, hostname=HOSTNAME, data_dir=folder, master_key=_MASTER_KEY),
+            delivery=replace(config.delivery, **delivery),
+        )
+        self._folder = folder
+        self._gateways: list[Gateway] = []
+        self._addresses = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for gateway in self._gateways:
+            await gateway.close()
+        await self.network.close()
+
+    def new_address(self) -> str:
+        """Gives a public address that no host has."""
+        self._addresses += 1
+        return f"20.0.{self._addresses >> 8}.{self._addresses & 255}"
+
+    def host(
+        self,
+        domain: str,
+        name: str = "",
+        *,
+        preference: int = 10,
+        ip: str = "",
+        latency: timedelta = timedelta(0),
+        tls: Tls | None = None,
+        hide: Iterable[str] = (),
+        max_message_bytes: int = 50 * 1024 * 1024,
+    ) -> RemoteHost:
+        """Puts a well-behaved host on the network, as a further MX of the domain. Its messages are `Arrivals`."""
+        name = name or f"mx.{domain}"
+        host = RemoteHost(name, tls=tls, hide=frozenset(hide), max_message_bytes=max_message_bytes)
+        host.messages = Arrivals(self.clock)
+        self.point(domain, name, self.join(host, ip, latency=latency), preference=preference)
+        return host
+
+    def join(self, host: RemoteHost, ip: str = "", *, port: int = 25, latency: timedelta = timedelta(0)) -> str:
+        """Puts a host on the network; gives its address."""
+        ip = ip or self.new_address()
+        host.join(self.network, ip, port=port, latency=latency)
+        return ip
+
+    def point(self, domain: str, name: str, *addresses: str, preference: int = 10) -> None:
+        """Makes a name an MX of the domain, with these addresses."""
+        known = self.zone.setdefault(domain, {})
+        known["mx"] = [*known.get("mx", []), (preference, name)]
+        entry = self.zone.setdefault(name, {})
+        entry["aaaa"] = [ip for ip in addresses if ":" in ip]
+        entry["a"] = [ip for ip in addresses if ":" not in ip]
+
+    async def start(self, executor: Executor | None = None, *, node: str = "here") -> Gateway:
+        """Starts a gateway on the files of the story; `executor` does what takes the disk its time."""
+        asyncio.get_running_loop().set_task_factory(_new_task)
+        disk = executor or InlineExecutor()
+        tasks = _Tasks()
+        with _being_inside(tasks):
+            store = await open_store(f"sqlite:{self._folder}/mail.sqlite", commits=disk, reads=disk)
+            world = World(self.clock, self.zone, self.network, self.random.getrandbits)
+            house = await furnish(self.config, world, store, DELIVERS, node=node)
+            gateway = Gateway(house, await _account(house, "example"), tasks)
+            house.start()
+        self._gateways.append(gateway)
+        return gateway
+
+
+async def _account(house: House, name: str) -> Account:
+    return await house.store.write(put_account, NewAccount(name, house.clock.now(), approve_all=True))
+
+
+def _recipient(text: str, dsn: Dsn) -> Recipient:
+    address = parse_address(text)
+    return Recipient(str(address), address.domain, text, dsn)
