@@ -108,9 +108,11 @@ class Intake:
         recipients = _without_repeats(draft.recipients)
         self._check_recipients(recipients)
         content = self._inspect(draft.source)
-        await self._check_sender(identity, content.from_domains)
-        submission = self._submission(identity, draft, recipients, content)
-        return await self._store_and_hand_over(submission)
+        try:
+            await self._check_sender(identity, content.from_domains)
+            return await self._store_and_hand_over(self._submission(identity, draft, recipients, content))
+        except StoreUnavailable:
+            raise Refused("store_unavailable") from None
 
     def _check_recipients(self, recipients: tuple[Recipient, ...]) -> None:
         if not recipients:
@@ -166,10 +168,7 @@ class Intake:
             lanes = tuple(onward.lane(r) for r in submission.recipients)
             booking = onward.book(lanes, len(submission.source.content))
         item = AcceptItem(submission, lanes, properties(submission.options.features), booking)
-        try:
-            ids = await self._store.write(accept, item)
-        except StoreUnavailable:
-            raise Refused("store_unavailable") from None
+        ids = await self._store.write(accept, item)
         if onward is not None:
             if booking is not None:
                 onward.hand_over(claimed_at_birth(item))

@@ -26,6 +26,7 @@ class Store:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._writer = Writer(driver)
+        self._is_closed = False
 
     @property
     def health(self) -> Health:
@@ -59,7 +60,10 @@ class Store:
         return (await self._driver.read(operation.plan([item]), operation.is_long))[0]
 
     async def close(self) -> None:
-        """Commits what waits and closes the data base."""
+        """Commits what waits and closes the data base. No effect when closed."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         await self._writer.close()
         await self._driver.close()
 

@@ -29,6 +29,7 @@ from smtpeter.doors.rest.pace import Pace
 from smtpeter.doors.rest.send import send
 from smtpeter.doors.rest.settings import RestSettings
 from smtpeter.model.refusal import Refused
+from smtpeter.store.operation import StoreUnavailable
 
 _MAX_WARNING = 1024
 _log = structlog.get_logger()
@@ -83,6 +84,8 @@ class _RestDoor:
             response = await self._answer(scope, headers, receive)
         except (Problem, Refused) as refused:
             response = refusal_response(refused, headers.get(b"accept", b"").decode("latin-1"))
+        except StoreUnavailable:
+            response = refusal_response(Refused("store_unavailable"), headers.get(b"accept", b"").decode("latin-1"))
         except ClientGone:
             return None
         except Exception:
