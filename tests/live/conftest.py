@@ -22,8 +22,6 @@ def strict_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
         tmp_path_factory.mktemp("strict"),
         DEVELOPMENT__APPROVE_ALL="false",
         SMTP__ALLOW_INSECURE_AUTH="false",
-        SMTP__MAX_MESSAGE_BYTES="100000",
-        HTTP__MAX_BODY_BYTES="200000",
     ).start()
     yield started
     started.stop()

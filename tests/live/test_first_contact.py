@@ -6,13 +6,12 @@ import json
 import re
 import smtplib
 import ssl
-import subprocess
 from urllib.parse import urlencode, urlsplit
 
 from tests.live.clients import encoded, logged_in, mail, queued_id, raw_http, simple_message
 from tests.live.gateway import Gateway, an_address
+from tests.live.programs import run
 from tests.live.verifiers import assert_verified, development_records, dkimpy_verifies, opendkim_report
-from tests.live.waiting import program
 
 
 def arrives_signed(gateway: Gateway, recipient: str, domain: str = "example.com") -> bytes:
@@ -87,14 +86,8 @@ def test_json_request_by_curl_arrives_signed_for_each_recipient(gateway):
         "text": "Good news.",
         "tags": ["news", "october"],
     }
-    command = [program("curl"), "-sS", "-f", f"{gateway.ready['rest']}/send?access_token={gateway.token}"]
-    done = subprocess.run(
-        [*command, "-H", "Content-Type: application/json", "-d", json.dumps(body)],
-        capture_output=True,
-        timeout=30,
-        check=True,
-    )
-    answer = json.loads(done.stdout)
+    url = f"{gateway.ready['rest']}/send?access_token={gateway.token}"
+    answer = json.loads(run("curl", "-sS", "-f", url, "-H", "Content-Type: application/json", "-d", json.dumps(body)))
     assert list(answer.values()) == recipients
     for id, recipient in answer.items():
         message = email.message_from_bytes(arrives_signed(gateway, recipient), policy=email.policy.default)
@@ -106,36 +99,27 @@ def test_json_request_by_curl_arrives_signed_for_each_recipient(gateway):
 def test_curl_by_https_trusts_the_authority_of_the_ready_file(gateway):
     recipient = an_address()
     body = {"recipient": recipient, "from": "joe@example.com", "html": "<p>Hello</p>"}
-    command = [program("curl"), "-sS", "-f", "--cacert", gateway.ready["ca"], f"{gateway.ready['https']}/send"]
-    done = subprocess.run(
-        [*command, "--oauth2-bearer", gateway.token, "--json", json.dumps(body)],
-        capture_output=True,
-        timeout=30,
-        check=True,
+    trusting = ("--cacert", gateway.ready["ca"], "--oauth2-bearer", gateway.token)
+    (id,) = json.loads(
+        run("curl", "-sS", "-f", *trusting, "--json", json.dumps(body), f"{gateway.ready['https']}/send")
     )
-    (id,) = json.loads(done.stdout)
     arrives_signed(gateway, recipient)
     assert "HTTPS" in gateway.get(f"headers/{id}?version=sent").text
 
 
 def test_curl_without_the_authority_refuses_the_certificate(gateway):
-    done = subprocess.run([program("curl"), "-sS", f"{gateway.ready['https']}/send"], capture_output=True, timeout=30)
-    assert done.returncode == 60, done.stderr  # the peer's certificate cannot be authenticated
+    run("curl", "-sS", f"{gateway.ready['https']}/send", exit_code=60)  # the certificate cannot be authenticated
 
 
 def test_swaks_with_starttls_and_auth_login_arrives_signed(gateway):
     recipient, place = an_address(), gateway.ready["smtp"]
-    done = subprocess.run(
-        [program("swaks"), "--server", f"{place['host']}:{place['port']}", "--tls", "--auth", "LOGIN"]
-        + ["--auth-user", place["user"], "--auth-password", place["password"], "--tls-ca-path", gateway.ready["ca"]]
-        + ["--tls-verify", "--from", "joe@example.com", "--to", recipient, "--header", "Subject: By swaks"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = re.search(r"250 2\.0\.0 Ok, queued as (\w+)", done.stdout)
-    assert found, done.stdout
+    server = ("--server", f"{place['host']}:{place['port']}", "--tls", "--tls-verify")
+    login = ("--auth", "LOGIN", "--auth-user", place["user"], "--auth-password", place["password"])
+    trusting = ("--tls-ca-path", gateway.ready["ca"])
+    path = ("--from", "joe@example.com", "--to", recipient)
+    printed = run("swaks", *server, *login, *trusting, *path, "--header", "Subject: By swaks")
+    found = re.search(r"250 2\.0\.0 Ok, queued as (\w+)", printed)
+    assert found, printed
     assert b"Subject: By swaks\r\n" in arrives_signed(gateway, recipient)
     assert_lookups_answer(gateway, found[1], recipient, "joe@example.com", "This is a test mailing")
 
@@ -143,15 +127,15 @@ def test_swaks_with_starttls_and_auth_login_arrives_signed(gateway):
 def test_curl_with_auth_login_and_an_initial_response_arrives_signed(gateway, tmp_path):
     recipient, place = an_address(), gateway.ready["smtp"]
     (tmp_path / "mail").write_bytes(mail("joe@example.com", recipient, "By curl"))
-    subprocess.run(
-        [program("curl"), "-sS", "--ssl-reqd", "--cacert", gateway.ready["ca"], "--sasl-ir"]
-        + ["--login-options", "AUTH=LOGIN", "--user", f"{place['user']}:{place['password']}"]
-        + ["--mail-from", "joe@example.com", "--mail-rcpt", recipient, "--upload-file", tmp_path / "mail"]
-        + [f"smtp://{place['host']}:{place['port']}/client.example.com"],
-        capture_output=True,
-        timeout=30,
-        check=True,
+    login = ("--sasl-ir", "--login-options", "AUTH=LOGIN", "--user", f"{place['user']}:{place['password']}")
+    path = ("--mail-from", "joe@example.com", "--mail-rcpt", recipient)
+    server = (
+        "--ssl-reqd",
+        "--cacert",
+        gateway.ready["ca"],
+        f"smtp://{place['host']}:{place['port']}/client.example.com",
     )
+    run("curl", "-sS", *login, *path, "--upload-file", tmp_path / "mail", *server)
     assert b"Subject: By curl\r\n" in arrives_signed(gateway, recipient)
 
 

@@ -1,13 +1,12 @@
 """Two independent verifiers of DKIM signatures, which ask us and not the DNS for keys."""
 
-import subprocess
 import tempfile
 from pathlib import Path
 
 import dkim
 
 from tests.live.gateway import Gateway
-from tests.live.waiting import program
+from tests.live.programs import run
 
 SELECTOR = "development"
 
@@ -36,12 +35,9 @@ def dkimpy_verifies(message: bytes, records: dict[str, str]) -> bool:
 
 def opendkim_report(message: bytes, records: dict[str, str]) -> str:
     """Gives what OpenDKIM says of the message in its test mode."""
-    opendkim = program("opendkim")
     with tempfile.TemporaryDirectory() as folder:
         keys, conf, mail = (Path(folder) / name for name in ("keys", "conf", "mail"))
         keys.write_text("".join(f"{name} {text}\n" for name, text in records.items()))
         conf.write_text(f"Mode v\nTestPublicKeys {keys}\nSyslog no\nAlwaysAddARHeader yes\n")
         mail.write_bytes(message)
-        command = [opendkim, "-t", mail, "-x", conf, "-vv"]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=30)
-        return done.stdout + done.stderr
+        return run("opendkim", "-t", mail, "-x", conf, "-vv")

@@ -1,6 +1,5 @@
 """Waits for things that happen elsewhere: on conditions with deadlines, never for a fixed time."""
 
-import shutil
 import socket
 import time
 from collections.abc import Callable
@@ -11,8 +10,6 @@ import pytest
 T = TypeVar("T")
 
 PAUSE_SECONDS = 0.02
-# Debian keeps the programs of administrators where only they look
-PROGRAM_PATH = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/bin:/opt/homebrew/sbin"
 
 
 def until(look: Callable[[], T | None], what: str, seconds: float = 15.0) -> T:
@@ -24,14 +21,6 @@ def until(look: Callable[[], T | None], what: str, seconds: float = 15.0) -> T:
         if time.monotonic() > deadline:
             pytest.fail(f"not within {seconds:g} s: {what}")
         time.sleep(PAUSE_SECONDS)
-
-
-def program(name: str) -> str:
-    """Gives the path of a program that is not ours; without it the test is skipped by name."""
-    path = shutil.which(name) or shutil.which(name, path=PROGRAM_PATH)
-    if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
 
 
 def free_port() -> int:
