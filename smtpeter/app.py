@@ -30,7 +30,6 @@ from smtpeter.domains.seal import installation_key
 from smtpeter.doors.capture import page
 from smtpeter.doors.capture.mailbox import Mailbox
 from smtpeter.doors.capture.sink import SinkDoor
-from smtpeter.doors.cli.main import run as run_command_line
 from smtpeter.doors.cli.shared import store_url
 from smtpeter.doors.quickstart import Places, development_access, quick_start, write_ready_file
 from smtpeter.doors.rest.app import build_app
@@ -303,13 +302,14 @@ async def _open_http(house: House, tls: ServerTls, *, is_development: bool) -> N
     rooms = Rooms(house.store, house.intake, house.identify, config.server.hostname)
     rest = build_app(rooms, RestSettings.of(config.http, master.derive("rest cursors")))
     app = mount(rest, page.routes(_mailbox(config)) if is_development else [])
+    limits = http_listener.HttpLimits.of(config.http)
     for places, listeners, context in (
         (config.http.listeners, house.http, None),
         (config.http.tls_listeners, house.http_tls, tls.context),
     ):
         for place in places:
             listening = http_listener.bind(place.host, place.port)
-            listeners.append(await http_listener.start(app, listening, context, int(DRAIN_SECONDS)))
+            listeners.append(await http_listener.start(app, listening, context, int(DRAIN_SECONDS), limits))
 
 
 # --- the process ------------------------------------------------------------------------------------------------------
@@ -412,8 +412,3 @@ async def _greet(house: House, world: World, options: ServeOptions) -> None:
     print(quick_start(places), flush=True)
     for path in {data_dir / "ready.json", options.ready_file or data_dir / "ready.json"}:
         write_ready_file(path, places)
-
-
-def main() -> None:
-    """Is the program `smtpeter`."""
-    run_command_line(serve, ServeOptions)

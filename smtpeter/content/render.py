@@ -12,22 +12,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
 from smtpeter.content.compose import compose
 from smtpeter.model import parts
-from smtpeter.model.message import Message, SourceKind
+from smtpeter.model.message import Message, SourceKind, Transfer
 from smtpeter.wire.dkim import Signer, sign
 from smtpeter.wire.headers import Field, checked, has_long_line, join, read_fields, split, write_date
 from smtpeter.wire.mend import mend
 from smtpeter.wire.mime import CannotConvert, has_crlf_only
-
-
-class Transfer(StrEnum):
-    """What the next host can take: any octets in the body (RFC 6152), or ASCII only."""
-
-    EIGHT_BIT = "8bit"
-    SEVEN_BIT = "7bit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_never
 
-from smtpeter.content.render import Rendered, Transfer
+from smtpeter.content.render import Rendered
 from smtpeter.delivery.lane import Courier
 from smtpeter.delivery.route import Capture, Discard, Mx, Rule, SmartHost, choose, fixed_lane, site_lane
 from smtpeter.delivery.verdict import Rule as VerdictRule
 from smtpeter.delivery.verdict import Verdict, judge
-from smtpeter.model.message import Message
+from smtpeter.model.message import Message, Transfer
 from smtpeter.model.outcome import Deferred, Failed, Kind, Result, Scope, State
 from smtpeter.store.messages import Sent
 from smtpeter.wire.mime import CannotConvert

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from smtpeter.content.render import Rendered, Transfer, render
+from smtpeter.content.render import Rendered, render
 from smtpeter.delivery.attempt import Misrouted, Ways, attempt
 from smtpeter.delivery.dispatcher import Dispatcher
 from smtpeter.delivery.lane import Courier
 from smtpeter.delivery.settle import MAX_UNSETTLED, Settling, quarantine, settlement
 from smtpeter.model.account import AccountId
 from smtpeter.model.event import Deferral, Event, Failure
-from smtpeter.model.message import Message, MessageState
+from smtpeter.model.message import Message, MessageState, Transfer
 from smtpeter.store.messages import Settlement, settle
 from smtpeter.store.operation import StoreUnavailable
 from smtpeter.store.store import Store

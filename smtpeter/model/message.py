@@ -137,6 +137,13 @@ class Submission:
     subject: str = ""
 
 
+class Transfer(StrEnum):
+    """What the next host can take: any octets in the body (RFC 6152), or ASCII only."""
+
+    EIGHT_BIT = "8bit"
+    SEVEN_BIT = "7bit"
+
+
 class MessageState(StrEnum):
     """The states at rest; `delivering` is `queued` with a claim that has not run out."""
 

@@ -9,7 +9,6 @@ that the claim is still the one under which it was made. Both write their events
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from smtpeter.content.render import Transfer
 from smtpeter.model.account import AccountId
 from smtpeter.model.event import Accepted, Cancel, Event
 from smtpeter.model.message import (
@@ -21,6 +20,7 @@ from smtpeter.model.message import (
     Recipient,
     SourceKind,
     Submission,
+    Transfer,
     message_id,
 )
 from smtpeter.store import events

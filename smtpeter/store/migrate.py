@@ -7,12 +7,15 @@ table `migrations`. Raises StoreRefused when the data base was made by a newer p
 import re
 from dataclasses import dataclass
 from importlib import resources
+from typing import TYPE_CHECKING
 
 import apsw
-import asyncpg
 
 from smtpeter.store.operation import StoreRefused, single
 from smtpeter.store.statement import Plan, Statement
+
+if TYPE_CHECKING:
+    import asyncpg
 
 _NAME = re.compile(r"(\d{4})_(\w+)\.(sqlite|postgres)\.sql\Z")
 _RECORD = "create table if not exists migrations (number integer primary key, name text not null)"

@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from smtpeter.store.driver import Driver, Executor
 from smtpeter.store.operation import Blobs, Health, Operation, StoreRefused, StoreUnavailable, Unhealthy
-from smtpeter.store.postgres import open_postgres
 from smtpeter.store.sqlite import open_sqlite
 from smtpeter.store.writer import Writer
 
@@ -84,6 +83,9 @@ async def open_store(
     if scheme == "sqlite" and rest:
         driver: Driver = open_sqlite(Path(rest), commits=commits, reads=reads, is_fast=unsafe_fast_storage)
     elif scheme in ("postgresql", "postgres"):
+        # its library is not needed on most machines
+        from smtpeter.store.postgres import open_postgres
+
         driver = await open_postgres(url, is_fast=unsafe_fast_storage, statement_cache=postgres_statement_cache)
     else:
         raise StoreRefused(f"The store {url!r} is neither sqlite:PATH nor postgresql://…; correct it in [store] url.")

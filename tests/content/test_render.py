@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smtpeter.content import render as rendering
-from smtpeter.content.render import Transfer, content_of, render, source_of
+from smtpeter.content.render import content_of, render, source_of
 from smtpeter.content.views import headers_of, html_of, text_of
 from smtpeter.model.account import AccountId
-from smtpeter.model.message import Message, MessageId, Options, Received, Recipient, Source, SourceKind
+from smtpeter.model.message import Message, MessageId, Options, Received, Recipient, Source, SourceKind, Transfer
 from smtpeter.model.parts import Mailbox, Parts, encode
 from smtpeter.wire import dkim
 from smtpeter.wire.headers import has_long_line, read_fields, split

@@ -3,7 +3,6 @@
 import itertools
 from datetime import UTC, datetime, timedelta
 
-from smtpeter.content.render import Transfer
 from smtpeter.model.account import AccountId
 from smtpeter.model.event import Deferral, Delivery
 from smtpeter.model.message import (
@@ -15,6 +14,7 @@ from smtpeter.model.message import (
     Source,
     SourceKind,
     Submission,
+    Transfer,
     new_submission_id,
 )
 from smtpeter.store import due, messages

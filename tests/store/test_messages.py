@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from smtpeter.content.render import Transfer
 from smtpeter.model.account import AccountId
 from smtpeter.model.event import Accepted, Cancel, Deferral, Delivery
-from smtpeter.model.message import MessageId, MessageState
+from smtpeter.model.message import MessageId, MessageState, Transfer
 from smtpeter.store import events, messages
 from smtpeter.store.events import EventQuery
 from smtpeter.store.messages import MessageQuery, Sent, Withdrawal

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
@@ -18,8 +18,8 @@ from smtpeter.store.operation import StoreRefused, StoreUnavailable
 ROLES = ("smtp", "api", "mta")
 
 
-def run(serve: Callable[[Config, Any], None], options: Callable[..., Any]) -> None:
-    """Runs the program. `serve` starts the gateway with a configuration and what `options` makes of the flags."""
+def run(serve: Callable[..., None]) -> None:
+    """Runs the program. `serve` starts the gateway with a configuration, roles, is_development and ready_file."""
     app = App(name="smtpeter", version=__version__, help="An e-mail gateway.", default_parameter=Parameter(negative=()))
 
     @app.command(name="serve")
@@ -56,7 +56,7 @@ def run(serve: Callable[[Config, Any], None], options: Callable[..., Any]) -> No
         if smart_host:
             config = _towards(config, smart_host)
         try:
-            serve(config, options(roles=wanted, is_development=dev, ready_file=ready_file))
+            serve(config, roles=wanted, is_development=dev, ready_file=ready_file)
         except (StoreRefused, StoreUnavailable, OSError, ValueError) as error:
             fail(f"smtpeter cannot start: {error}")
 

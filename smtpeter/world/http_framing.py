@@ -1,0 +1,449 @@
+"""Where a request begins and ends: octets in, request heads and pieces of bodies out. No socket, no clock.
+
+Two parties that disagree about the end of a request execute different requests (request smuggling), so nothing is
+guessed here: what is not exactly as RFC 9112 writes it ends the connection. llhttp splits the fields and is strict about
+their octets (bare CR or LF, white space before a colon, folded lines, controls, malformed or conflicting lengths); what
+it lets pass or leaves unbounded is refused by us. It is fed one request at a time, cut where *we* see the end, and must
+see the end at the same octet.
+
+Sources: RFC 9112 (HTTP/1.1), RFC 9110 (semantics), RFC 1945 (HTTP/1.0). Raises HttpRefusal, nothing else.
+
+What is decided depends on the octets alone, never on how they were split on their way: limits and bare line feeds are
+noticed at a fixed octet, everything else in a head when the head is complete.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NamedTuple, Self
+
+import httptools
+
+from smtpeter.config.sections import Http
+
+Fields = list[tuple[bytes, bytes]]
+
+MAX_EXTENSION_BYTES = 1024  # of all chunks of a body together
+MAX_TRAILER_BYTES = 1024
+MAX_TRAILERS = 16
+
+_HEAD_END = b"\r\n\r\n"
+_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+# method SP request-target SP HTTP-version CRLF (RFC 9112 3); a target has no fragment
+_REQUEST_LINE = re.compile(rb"([A-Z][A-Z-]*+) ([!\"$-~]++) HTTP/1\.([01])\r\n")
+_ABSOLUTE_FORM = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://[^/?]++")
+_UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*+", re.IGNORECASE)
+# uri-host [ ":" port ] (RFC 9110 7.2), as characters only: nothing here believes it (W8)
+_HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*+")
+# chunk-size [ chunk-ext ] CRLF (RFC 9112 7.1); a size of 15 digits is larger than any limit
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15}+)(;[^\x00-\x08\x0a-\x1f\x7f]*+)?\r\n")
+_TRAILER_LINE = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[^\x00-\x08\x0a-\x1f\x7f]*+)?\r\n")
+_LONGEST_CHUNK_LINE = 15 + MAX_EXTENSION_BYTES + 2
+_MAX_LENGTH_DIGITS = 18
+_FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"expect"})
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """How much a client may send and how long it may take (L14). A rate of 0 is no limit."""
+
+    max_request_line_bytes: int = 16 * 2**10
+    max_header_bytes: int = 32 * 2**10
+    header_time: timedelta = timedelta(seconds=15)
+    max_body_bytes: int = 50 * 2**20
+    min_body_bytes_per_second: int = 500
+    body_window: timedelta = timedelta(seconds=20)  # over which the rate of a body is taken
+    idle_time: timedelta = timedelta(seconds=75)  # between two requests of a connection
+
+    @classmethod
+    def of(cls, http: Http) -> Self:
+        """Gives the limits that the configuration names."""
+        return cls(
+            max_request_line_bytes=http.max_request_line_bytes,
+            max_header_bytes=http.max_header_bytes,
+            header_time=http.header_time,
+            max_body_bytes=http.max_body_bytes,
+            min_body_bytes_per_second=http.min_body_bytes_per_second,
+        )
+
+
+_REFUSALS = {
+    "bad_request": (400, "The request is not well-formed HTTP/1.1: {reason}."),
+    "request_timeout": (408, "The request came too slowly: {reason}; send it again."),
+    "body_too_large": (413, "The request body is larger than {limit} bytes; send less in one call."),
+    "request_line_too_long": (414, "The request line is longer than {limit} bytes; put the properties into the body."),
+    "expectation_failed": (417, "Only the expectation 100-continue can be met; leave the Expect header out."),
+    "headers_too_large": (431, "The header section is larger than {limit} bytes; send fewer or shorter fields."),
+}
+
+
+class HttpRefusal(Exception):
+    """The connection ends with this answer. `str()` is the sentence."""
+
+    def __init__(self, code: str, **values: object) -> None:
+        self.code = code
+        self.status, sentence = _REFUSALS[code]
+        super().__init__(sentence.format(**values))
+
+
+class Head(NamedTuple):
+    """A request up to its body. `is_kept`: the connection may be used again; `expects`: a 100 is waited for."""
+
+    method: str
+    path: bytes  # as sent, percent-encoded
+    query: bytes
+    version: str  # "1.0" or "1.1"
+    fields: Fields  # names in lower case
+    is_kept: bool
+    expects: bool
+
+
+class _Fields:
+    """What llhttp tells."""
+
+    __slots__ = ("fields", "is_complete")
+
+    def __init__(self) -> None:
+        self.fields: Fields = []
+        self.is_complete = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name.lower(), value.rstrip(b" \t")))
+
+    def on_message_complete(self) -> None:
+        self.is_complete = True
+
+
+class RequestReader:
+    """The requests of one connection, one at a time: `head` until it gives one, `body` until `is_complete`, again.
+
+    `rest` is what came behind the end of a complete request; it is the caller's to hand to `head`.
+    """
+
+    __slots__ = ("_body", "_limits", "_llhttp", "_partial", "_short_bytes", "_told", "is_complete", "rest")
+
+    def __init__(self, limits: HttpLimits) -> None:
+        self._limits = limits
+        self._told = _Fields()
+        self._llhttp = httptools.HttpRequestParser(self._told)
+        self._partial: _PartialHead | None = None
+        self._body: _Chunks | _Counted | None = None
+        # a head up to this size exceeds no limit, however it is made up
+        self._short_bytes = min(limits.max_request_line_bytes, limits.max_header_bytes)
+        self.is_complete = False
+        self.rest = b""
+
+    @property
+    def has_part_of_head(self) -> bool:
+        """True when octets of a request have come, but not its whole head."""
+        return self._partial is not None and not self._partial.is_empty
+
+    def head(self, data: bytes) -> Head | None:
+        """Takes octets; gives the head when they complete it, and keeps what follows it in `rest`."""
+        if self._partial is None:
+            end = data.find(_HEAD_END) + len(_HEAD_END)
+            if end < len(_HEAD_END) or end > self._short_bytes or data[0] in b"\r\n":
+                self._partial = _PartialHead(self._limits)
+        if self._partial is not None:
+            end = self._partial.add(data)
+            if end < 0:
+                return None
+            data, self._partial = bytes(self._partial.octets), None
+        if end == len(data):
+            self.rest = b""
+        else:
+            data, self.rest = data[:end], data[end:]
+        return self._understand(data)
+
+    def body(self, data: bytes) -> bytes:
+        """Takes octets of a body; gives its content in them. Sets `is_complete` and `rest` at the end."""
+        assert self._body is not None
+        content, framed = self._body.read(data)
+        self._feed(framed)
+        if self._told.is_complete != self._body.is_complete:
+            raise HttpRefusal("bad_request", reason="its body does not end where it says")
+        if self._body.is_complete:
+            self.is_complete = True
+            self.rest = self._body.rest
+            self._body = None
+        return content
+
+    def _understand(self, octets: bytes) -> Head:
+        """Gives what a complete head says, and readies itself for the body."""
+        self.is_complete = False
+        self._told.is_complete = False
+        fields: Fields = []
+        self._told.fields = fields
+        if b"\nupgrade:" in octets.lower():
+            # RFC 9110 7.8: a server may ignore Upgrade; llhttp would take the body for another protocol
+            octets = _UPGRADE.sub(b"", octets)
+        self._feed(octets)
+        line = _REQUEST_LINE.match(octets)
+        if line is None or line[1] == b"CONNECT":
+            raise HttpRefusal("bad_request", reason="the request line is not METHOD /path HTTP/1.1")
+        self._told.fields = []  # trailers must not come among the fields (RFC 9110 6.5.1)
+        head, self._body = _interpret(line, fields, self._limits)
+        self.is_complete = self._body is None
+        if self._told.is_complete != self.is_complete:
+            raise HttpRefusal("bad_request", reason="its body does not begin where it says")
+        return head
+
+    def _feed(self, octets: bytes) -> None:
+        try:
+            self._llhttp.feed_data(octets)
+        except httptools.HttpParserError as error:
+            raise HttpRefusal("bad_request", reason=_plain(str(error))) from None
+        except httptools.HttpParserUpgrade:
+            raise HttpRefusal("bad_request", reason="no other protocol is spoken here") from None
+
+
+class _PartialHead:
+    """A head that has not come in one piece, or is large. `octets` holds all that came."""
+
+    __slots__ = ("_has_skipped", "_limits", "_line_end", "octets")
+
+    def __init__(self, limits: HttpLimits) -> None:
+        self._limits = limits
+        self._line_end = -1
+        self._has_skipped = False
+        self.octets = bytearray()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.octets
+
+    def add(self, data: bytes) -> int:
+        """Gives the index behind the head, -1 while it is not complete. Each octet is looked at once.
+
+        Several things may be wrong with what came; the one that shows at the earliest octet is told.
+        """
+        octets, known = self.octets, len(self.octets)
+        octets += data
+        if known < 3:
+            if not self._begins_well():
+                raise HttpRefusal("bad_request", reason="it does not begin with a method")
+            known = 0
+        end, too_late, code, limit = self._look(known)
+        bare = _BARE_LINE_FEED.search(octets, known, max(known, too_late if end < 0 else end))
+        if bare is not None:
+            # RFC 9112 2.2 lets a server take a bare LF for a line end; others do not, so it is refused (W3)
+            raise HttpRefusal("bad_request", reason="a line ends with LF alone, not with CR LF")
+        if end < 0 and len(octets) >= too_late:
+            raise HttpRefusal(code, limit=limit)
+        return end
+
+    def _look(self, known: int) -> tuple[int, int, str, int]:
+        """Gives the index behind the head or -1, the size at which it is too large, and what that is called."""
+        limit = self._limits.max_request_line_bytes
+        if self._line_end < 0:
+            self._line_end = self.octets.find(b"\r\n", max(known - 1, 0), limit + 2)
+            if self._line_end < 0:
+                return -1, limit + 2, "request_line_too_long", limit
+        limit = self._limits.max_header_bytes
+        too_late = self._line_end + limit + len(_HEAD_END)
+        found = self.octets.find(_HEAD_END, max(known - 3, self._line_end), too_late)
+        return found + len(_HEAD_END) if found >= 0 else -1, too_late, "headers_too_large", limit
+
+    def _begins_well(self) -> bool:
+        """Skips one empty line (RFC 9112 2.2); true when what follows, if anything, can be a method."""
+        octets = self.octets
+        if not self._has_skipped and octets.startswith(b"\r\n"):
+            del octets[:2]
+            self._has_skipped = True
+        first = bytes(octets[:1])
+        return first == b"" or first.isupper() or (first == b"\r" == octets and not self._has_skipped)
+
+
+def _interpret(line: "re.Match[bytes]", fields: Fields, limits: HttpLimits) -> tuple[Head, "_Counted | _Chunks | None"]:
+    """Gives the head and the reader of its body, from the request line and the fields."""
+    named: dict[bytes, bytes] = {}
+    for name, value in fields:
+        if name in _FRAMING:
+            if name not in named:
+                named[name] = value
+            elif name == b"connection":
+                named[name] += b"," + value  # RFC 9110 5.3: a list may come in parts
+            else:
+                raise HttpRefusal("bad_request", reason=f"{name.decode()} is given twice")
+    method, target, minor = line.groups()
+    is_old = minor == b"0"
+    host = named.get(b"host")
+    # RFC 9112 3.2
+    if host is None and not is_old:
+        raise HttpRefusal("bad_request", reason="there is no Host header")
+    if host and not _HOST.fullmatch(host):
+        raise HttpRefusal("bad_request", reason="the Host header is not a host name")
+    path, query = _split_target(target)
+    body = _body_of(named, limits, is_old=is_old)
+    connection = named.get(b"connection")
+    expects = not is_old and b"expect" in named  # RFC 9110 10.1.1: ignored in HTTP/1.0
+    if expects and named[b"expect"].lower() != b"100-continue":
+        raise HttpRefusal("expectation_failed")
+    head = Head(
+        method.decode("ascii"),
+        path,
+        query,
+        "1.0" if is_old else "1.1",
+        fields,
+        (not is_old) if connection is None else _is_kept(connection, is_old=is_old),
+        expects and body is not None,
+    )
+    return head, body
+
+
+def _split_target(target: bytes) -> tuple[bytes, bytes]:
+    """Gives path and query of a target in origin form, absolute form or `*` (RFC 9112 3.2)."""
+    if not target.startswith(b"/") and target != b"*":
+        authority = _ABSOLUTE_FORM.match(target)
+        if authority is None:
+            raise HttpRefusal("bad_request", reason="the address in the request line does not begin with /")
+        target = target[authority.end() :]
+    path, _, query = target.partition(b"?")
+    return path or b"/", query
+
+
+def _is_kept(connection: bytes, *, is_old: bool) -> bool:
+    """Says whether the client wants to use the connection again (RFC 9112 9.3)."""
+    options = {option.strip(b" \t") for option in connection.lower().split(b",")}
+    return b"close" not in options and (not is_old or b"keep-alive" in options)
+
+
+def _body_of(named: dict[bytes, bytes], limits: HttpLimits, *, is_old: bool) -> "_Counted | _Chunks | None":
+    """Gives the reader of the body (RFC 9112 6.3), None when there is none."""
+    length = named.get(b"content-length")
+    coding = named.get(b"transfer-encoding")
+    if coding is not None:
+        if is_old:  # RFC 9112 6.1
+            raise HttpRefusal("bad_request", reason="HTTP/1.0 has no Transfer-Encoding")
+        if coding.lower() != b"chunked":
+            raise HttpRefusal("bad_request", reason="the only transfer coding that is understood is chunked")
+        if length is not None:
+            raise HttpRefusal("bad_request", reason="Content-Length and Transfer-Encoding exclude each other")
+        return _Chunks(limits.max_body_bytes)
+    if length is None:
+        return None
+    if not length.isdigit():
+        raise HttpRefusal("bad_request", reason="Content-Length is not a number")
+    if len(length) > _MAX_LENGTH_DIGITS or int(length) > limits.max_body_bytes:
+        raise HttpRefusal("body_too_large", limit=limits.max_body_bytes)
+    return _Counted(int(length)) if int(length) else None
+
+
+class _Counted:
+    """A body whose length was said."""
+
+    __slots__ = ("_left", "is_complete", "rest")
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+        self.is_complete = False
+        self.rest = b""
+
+    def read(self, data: bytes) -> tuple[bytes, bytes]:
+        """Gives the content and the octets that it took of the connection, here the same."""
+        if len(data) > self._left:
+            data, self.rest = data[: self._left], data[self._left :]
+        self._left -= len(data)
+        self.is_complete = not self._left
+        return data, data
+
+
+class _Chunks:
+    """A chunked body (RFC 9112 7.1). Lines are held back until they are complete, content passes at once."""
+
+    __slots__ = (
+        "_extensions",
+        "_held",
+        "_left",
+        "_limit",
+        "_room",
+        "_step",
+        "_trailer_bytes",
+        "_trailers",
+        "is_complete",
+        "rest",
+    )
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._room = limit  # content that may still be announced
+        self._left = 0  # of the chunk at hand
+        self._held = b""
+        self._step = self._size
+        self._extensions = 0
+        self._trailers = 0
+        self._trailer_bytes = 0
+        self.is_complete = False
+        self.rest = b""
+
+    def read(self, data: bytes) -> tuple[bytes, bytes]:
+        """Gives the content and the octets that it took of the connection; an unfinished line is in neither."""
+        data = self._held + data
+        content = bytearray()
+        at = 0
+        while not self.is_complete:
+            after = self._step(data, at, content)
+            if after < 0:
+                break
+            at = after
+        if self.is_complete:
+            self.rest = data[at:]
+        else:
+            self._held = data[at:]
+        return bytes(content), data[:at]
+
+    # each step gives the index behind what it took, -1 when more must come
+
+    def _size(self, data: bytes, at: int, content: bytearray) -> int:
+        line = _CHUNK_LINE.match(data, at)
+        if line is None:
+            return self._unfinished(data, at, _LONGEST_CHUNK_LINE, "a chunk has no proper size")
+        self._extensions += len(line[2] or b"")
+        if self._extensions > MAX_EXTENSION_BYTES:
+            raise HttpRefusal("bad_request", reason="there are too many chunk extensions")
+        self._left = int(line[1], 16)
+        self._room -= self._left
+        if self._room < 0:
+            raise HttpRefusal("body_too_large", limit=self._limit)
+        self._step = self._content if self._left else self._trailer
+        return line.end()
+
+    def _content(self, data: bytes, at: int, content: bytearray) -> int:
+        piece = data[at : at + self._left]
+        content += piece
+        self._left -= len(piece)
+        if not self._left:
+            self._step = self._end_of_chunk
+        return at + len(piece) if piece else -1
+
+    def _end_of_chunk(self, data: bytes, at: int, content: bytearray) -> int:
+        if data.startswith(b"\r\n", at):
+            self._step = self._size
+            return at + 2
+        return self._unfinished(data, at, 2, "a chunk is not as long as it says")
+
+    def _trailer(self, data: bytes, at: int, content: bytearray) -> int:
+        line = _TRAILER_LINE.match(data, at)
+        if line is None:
+            return self._unfinished(data, at, MAX_TRAILER_BYTES, "its trailer section is malformed or too large")
+        size = line.end() - at
+        if size == 2:
+            self.is_complete = True
+            return line.end()
+        self._trailers += 1
+        self._trailer_bytes += size
+        if self._trailers > MAX_TRAILERS or self._trailer_bytes > MAX_TRAILER_BYTES:
+            raise HttpRefusal("bad_request", reason="its trailer section is too large")
+        return line.end()
+
+    @staticmethod
+    def _unfinished(data: bytes, at: int, max_bytes: int, reason: str) -> int:
+        """Gives -1 while what begins at `at` may still become a line of `max_bytes`."""
+        if len(data) - at >= max_bytes or data.find(b"\n", at) >= 0:
+            raise HttpRefusal("bad_request", reason=reason)
+        return -1
+
+
+def _plain(text: str) -> str:
+    """Gives llhttp's reason as part of a sentence."""
+    return text[:1].lower() + text[1:].rstrip(".")

@@ -1,0 +1,309 @@
+"""The connection of an HTTP client: uvicorn's protocol with framing, limits and order of our own.
+
+uvicorn brings the application's side (scope, receive, send) and the life of a connection. Requests are read by
+http_framing, one at a time: the next one is not looked at before the answer is out, so pipelined requests are answered
+in order, each on a connection that is still sound, and hold at most one read of memory.
+
+There is no timer per request: the listener calls `check` now and then (L14). A refusal is JSON like those of the REST
+door, has an X-Request-Id and ends the connection. An end is gentle: what the client still sends is read and thrown
+away for a moment, since closing at once would make its system discard our answer (RFC 9112 9.6).
+"""
+
+import asyncio
+import enum
+import secrets
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import msgspec
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from smtpeter.world.http_framing import Head, HttpLimits, HttpRefusal, RequestReader
+from smtpeter.world.log import log
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent, HTTPScope
+
+LINGER_SECONDS = 3.0
+STALL_SECONDS = 60.0  # without the client taking a byte of its answer
+_HELD_BYTES = 65536  # of a body that the application has not taken
+
+_INTERNAL_ERROR = "Something went wrong on our side; try again, and name the X-Request-Id when you report it."
+
+
+class _Phase(enum.Enum):
+    HEAD = enum.auto()  # a request, or nothing yet
+    BODY = enum.auto()
+    ANSWER = enum.auto()  # the request is complete
+    END = enum.auto()  # nothing is executed any more
+
+
+class LimitedHttp(HttpToolsProtocol):
+    """One connection."""
+
+    cycle: "_Cycle"
+
+    def __init__(
+        self,
+        limits: HttpLimits,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = limits
+        self._reader = RequestReader(limits)
+        self._phase = _Phase.HEAD
+        self._since = self.loop.time()  # when the client's time for what it is at began
+        self._is_new = True
+        self._body_bytes = 0  # since then
+        self._ahead = b""  # of the next request
+        self._unsent_bytes = 0
+        self._unsent_since = 0.0
+
+    # --- the transport's side
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._since = self.loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            match self._phase:
+                case _Phase.HEAD:
+                    self._read_head(data)
+                case _Phase.BODY:
+                    self._body_bytes += len(data)
+                    self._read_body(self.cycle, data)
+                case _Phase.ANSWER:
+                    self._ahead += data
+                    self.transport.pause_reading()
+                case _Phase.END:
+                    pass
+        except HttpRefusal as refusal:
+            self._refuse(refusal)
+
+    def shutdown(self) -> None:
+        if self._phase in (_Phase.BODY, _Phase.ANSWER):
+            self.cycle.keep_alive = False
+        else:
+            self.transport.close()
+
+    # --- the application's side
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            self._phase = _Phase.END
+        elif self._phase is _Phase.BODY or self.cycle.is_last:
+            self._end()  # RFC 9112 9.3: what has not been read ends the connection
+        else:
+            self._phase = _Phase.HEAD
+            self._since = self.loop.time()
+            self.flow.resume_reading()
+            if self._ahead:
+                ahead, self._ahead = self._ahead, b""
+                self.transport.resume_reading()
+                self.data_received(ahead)
+
+    # --- reading
+
+    def _read_head(self, data: bytes) -> None:
+        was_waiting = not self._reader.has_part_of_head
+        head = self._reader.head(data)
+        if head is None:
+            if was_waiting and not self._is_new:
+                self._since = self.loop.time()
+            return
+        self._is_new = False
+        rest = self._reader.rest
+        cycle = self.cycle = self._cycle_of(head)
+        if self._reader.is_complete:
+            self._phase = _Phase.ANSWER
+            cycle.more_body = False
+            cycle.message_event.set()
+            self._ahead = rest
+            if rest:
+                self.transport.pause_reading()
+        else:
+            self._phase = _Phase.BODY
+            self._since = self.loop.time()
+            self._body_bytes = len(rest)
+            if rest:
+                cycle.waiting_for_100_continue = False  # RFC 9110 10.1.1
+                self._read_body(cycle, rest)
+        self._start_asgi_task(cycle, self.app)
+
+    def _read_body(self, cycle: "_Cycle", data: bytes) -> None:
+        cycle.body += self._reader.body(data)
+        if self._reader.is_complete:
+            self._phase = _Phase.ANSWER
+            cycle.more_body = False
+            self._ahead = self._reader.rest
+            if self._ahead:
+                self.transport.pause_reading()
+        elif len(cycle.body) > _HELD_BYTES:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
+    def _cycle_of(self, head: Head) -> "_Cycle":
+        raw_path = head.path
+        path = raw_path.decode("ascii")
+        scope: HTTPScope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": head.version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme or "http",
+            "method": head.method,
+            "root_path": self.root_path,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": head.query,
+            "headers": head.fields,
+            "state": self.app_state.copy(),
+        }
+        kind = _Cycle if head.version == "1.1" else _OldCycle
+        return kind(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=head.expects,
+            keep_alive=head.is_kept,
+            on_response=self.on_response_complete,
+        )
+
+    # --- limits of time
+
+    def check(self, now: float) -> None:
+        """Ends the connection when the client's time is used up at `now`, on the clock of the event loop."""
+        self._check_sending(now)
+        if self.transport.is_closing():
+            return
+        waited = now - self._since
+        match self._phase:
+            case _Phase.HEAD:
+                self._check_head(waited)
+            case _Phase.BODY if self.flow.read_paused:
+                self._since, self._body_bytes = now, 0  # the application is the slow one
+            case _Phase.BODY if waited >= self._limits.body_window.total_seconds():
+                if self._body_bytes < self._limits.min_body_bytes_per_second * waited:
+                    self._refuse(HttpRefusal("request_timeout", reason="its body stalled"))
+                self._since, self._body_bytes = now, 0
+            case _Phase.END if waited > LINGER_SECONDS:
+                self.transport.close()
+
+    def _check_head(self, waited: float) -> None:
+        if self._reader.has_part_of_head:
+            if waited > self._limits.header_time.total_seconds():
+                self._refuse(HttpRefusal("request_timeout", reason="its head was not complete in time"))
+        elif waited > (self._limits.header_time if self._is_new else self._limits.idle_time).total_seconds():
+            # without an answer: a client that just begins would take it for that of its request
+            self.transport.close()
+
+    def _check_sending(self, now: float) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        if not unsent or unsent != self._unsent_bytes:
+            self._unsent_bytes, self._unsent_since = unsent, now
+        elif now - self._unsent_since > STALL_SECONDS:
+            self.transport.abort()
+
+    # --- the end
+
+    def _refuse(self, refusal: HttpRefusal) -> None:
+        """Answers, unless an answer has begun, and ends the connection."""
+        is_answered = False
+        if self._phase is _Phase.BODY:
+            is_answered = self.cycle.response_started
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if not is_answered:
+            self.transport.write(self._refusal_answer(refusal))
+        self._end()
+
+    def _refusal_answer(self, refusal: HttpRefusal) -> bytes:
+        request_id = secrets.token_hex(8)
+        client = self.client[0] if self.client else ""
+        log("http.refused", request=request_id, client=client, status=refusal.status, reason=str(refusal))
+        body = _error_body(refusal.code, str(refusal))
+        fields = [*self.server_state.default_headers, *_error_fields(body, request_id)]
+        lines = b"".join(b"%b: %b\r\n" % field for field in fields)
+        return b"%b%b\r\n%b" % (STATUS_LINE[refusal.status], lines, body)
+
+    def _end(self) -> None:
+        """Executes nothing any more, and lets the client read before the connection is closed."""
+        self._phase = _Phase.END
+        self._since = self.loop.time()
+        self._ahead = b""
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self.transport.resume_reading()
+
+
+class _Cycle(RequestResponseCycle):
+    """A request and its answer. `is_last`: the answer says that the connection ends, and the connection sees to it."""
+
+    is_last = False
+
+    def send(self, message: "ASGISendEvent") -> Coroutine[Any, Any, None]:
+        if self.more_body and not self.response_started:
+            return self._begin_early(message)
+        return super().send(message)
+
+    async def _begin_early(self, message: "ASGISendEvent") -> None:
+        """Begins an answer before the request has been read: such an answer ends the connection."""
+        self.is_last, self.keep_alive = True, False
+        await super().send(message)
+        self.keep_alive = True  # else uvicorn would close at once, where the connection lingers
+
+    async def send_500_response(self) -> None:
+        """Answers for an application that failed, without the cause (W2)."""
+        body = _error_body("internal_error", _INTERNAL_ERROR)
+        headers = _error_fields(body, secrets.token_hex(8))
+        await self.send({"type": "http.response.start", "status": 500, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+class _OldCycle(_Cycle):
+    """The same for HTTP/1.0, which has no chunks: an answer of unknown length ends with the connection."""
+
+    _is_unframed = False
+
+    def send(self, message: "ASGISendEvent") -> Coroutine[Any, Any, None]:
+        if message["type"] == "http.response.start" and not self.response_started:
+            headers = list(message.get("headers", ()))
+            names = {name.lower() for name, _ in headers}
+            if b"content-length" not in names:
+                self._is_unframed = True
+                self.chunked_encoding = False
+                self.keep_alive = False
+            elif self.keep_alive and not self.more_body and b"connection" not in names:
+                # RFC 9112 C.2.2: without it such a client takes the connection for ended
+                message = {**message, "headers": [*headers, (b"connection", b"keep-alive")]}
+        elif message["type"] == "http.response.body" and self._is_unframed:
+            self.expected_content_length = len(message.get("body", b""))
+        return super().send(message)
+
+
+def _error_body(code: str, message: str) -> bytes:
+    return msgspec.json.encode({"error": {"code": code, "message": message}})
+
+
+def _error_fields(body: bytes, request_id: str) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+        (b"x-request-id", request_id.encode("ascii")),
+    ]

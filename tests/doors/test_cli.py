@@ -1,0 +1,169 @@
+"""The command line, verb by verb, over a real store; and the program itself where its words matter."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from smtpeter.doors.cli import mail, people, setup
+from smtpeter.doors.cli.shared import Common, table
+from smtpeter.wire import dkim
+
+
+@pytest.fixture
+def common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Common:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SMTPETER_CONFIG", raising=False)
+    return Common(data_dir=tmp_path / "data", json=True)
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> object:
+    return json.loads(capsys.readouterr().out)
+
+
+def failure(capsys: pytest.CaptureFixture[str], caught: pytest.ExceptionInfo[SystemExit]) -> tuple[object, str]:
+    return caught.value.code, capsys.readouterr().err
+
+
+def program(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "smtpeter", *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_account_token_login_and_domain_are_made_and_listed(common: Common, capsys: pytest.CaptureFixture[str]) -> None:
+    people.account_create("acme", common=common)
+    assert printed(capsys) == {"id": 1, "name": "acme"}
+    people.token_create("ci", scopes="send", common=common)
+    token = printed(capsys)
+    assert isinstance(token, dict)
+    assert token["scopes"] == ["send"]
+    people.login_create(user="app@acme.example", common=common)
+    assert len(printed(capsys)["password"]) >= 24  # type: ignore[index]
+    people.domain_add("Example.COM", approved=True, common=common)
+    added = printed(capsys)
+    assert added["name"] == "example.com"  # type: ignore[index]
+    assert added["record"]["name"] == "smtpeter._domainkey.example.com"  # type: ignore[index]
+    assert added["record"]["value"].startswith("v=DKIM1;k=rsa;p=")  # type: ignore[index]
+    people.token_list(common=common)
+    assert printed(capsys) == [{"id": 1, "prefix": token["token"][:12], "name": "ci", "scopes": ["send"]}]
+    people.login_list(common=common)
+    assert [one["user"] for one in printed(capsys)] == ["app@acme.example"]  # type: ignore[attr-defined]
+    people.domain_list(common=common)
+    assert printed(capsys) == [{"name": "example.com", "approved": True, "selectors": ["smtpeter"]}]
+    people.account_list(common=common)
+    assert printed(capsys) == [{"id": 1, "name": "acme", "suspended": ""}]
+
+
+def test_secrets_are_not_kept_in_readable_form(common: Common, capsys: pytest.CaptureFixture[str]) -> None:
+    people.account_create("acme", common=common)
+    people.token_create(common=Common(data_dir=common.data_dir))
+    people.login_create(user="u", common=common)
+    out = capsys.readouterr().out
+    secrets = [word for word in out.replace('"', " ").split() if len(word) >= 24]
+    assert len(secrets) == 2
+    stored = b"".join(path.read_bytes() for path in (common.data_dir or Path()).iterdir() if path.is_file())
+    for secret in secrets:
+        assert secret.encode() not in stored
+
+
+def test_a_brought_key_signs_under_its_selector(
+    common: Common, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    key = dkim.load_private_key(dkim.generate("rsa-sha256"))
+    pem = tmp_path / "own.pem"
+    pem.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    people.account_create("acme", common=common)
+    people.domain_add("example.com", dkim_key=pem, selector="mine", common=common)
+    out = capsys.readouterr().out
+    assert dkim.public_record(key) in out
+    assert "mine._domainkey.example.com" in out
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "words"),
+    [
+        (lambda c: people.account_create("acme", common=c), 1, "already"),
+        (lambda c: people.token_create(scopes="fly", common=c), 2, "send, read, manage"),
+        (lambda c: people.token_create(account="nobody", common=c), 1, "no account 'nobody'"),
+        (lambda c: people.domain_add("not a domain", common=c), 2, "not a domain"),
+        (lambda c: people.domain_add("example.com", dkim_key=Path("missing.pem"), common=c), 2, "missing.pem"),
+        (lambda c: mail.why("short", common=c), 2, "message id"),
+        (lambda c: mail.why("0" * 20, common=c), 1, "no message"),
+        (lambda c: mail.send("a@b.example", sender="c@d.example", common=c), 2, "development mode"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(
+    common: Common, capsys: pytest.CaptureFixture[str], call: object, code: int, words: str
+) -> None:
+    people.account_create("acme", common=common)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as caught:
+        call(common)  # type: ignore[operator]
+    got, said = failure(capsys, caught)
+    assert got == code
+    assert words in said
+
+
+def test_with_two_accounts_one_must_be_named(common: Common, capsys: pytest.CaptureFixture[str]) -> None:
+    people.account_create("a", common=common)
+    people.account_create("b", common=common)
+    with pytest.raises(SystemExit) as caught:
+        people.token_create(common=common)
+    assert failure(capsys, caught) == (2, "Say which account with --account: a, b.\n")
+    people.token_create(account="b", common=common)
+
+
+def test_init_writes_a_file_that_check_config_takes(
+    common: Common, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "smtpeter.toml"
+    setup.init(file, common=common)
+    setup.check_config(common=Common(config=file))
+    with pytest.raises(SystemExit) as caught:
+        setup.init(file, common=common)
+    assert "left as it is" in failure(capsys, caught)[1]
+
+
+def test_check_config_tells_all_mistakes_with_their_lines(tmp_path: Path) -> None:
+    file = tmp_path / "smtpeter.toml"
+    file.write_text('[smtp]\nmax_recipient = 5\n\n[delivery]\nretry_delays = ["soon"]\n')
+    done = program("check-config", "--config", str(file), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "2" in done.stderr
+    assert "max_recipients" in done.stderr
+    assert "5" in done.stderr
+    assert "retry_delays" in done.stderr
+
+
+def test_migrate_says_which_steps_the_schema_has(common: Common, capsys: pytest.CaptureFixture[str]) -> None:
+    setup.migrate(common=common)
+    assert printed(capsys) == {"steps": ["1 start"]}
+
+
+def test_an_empty_queue_is_said_to_be_empty(common: Common, capsys: pytest.CaptureFixture[str]) -> None:
+    mail.queue_list(common=Common(data_dir=common.data_dir))
+    assert capsys.readouterr().out == "Nothing is queued.\n"
+
+
+@pytest.mark.parametrize("verb", ["serve", "init", "check-config", "migrate", "account", "token", "login", "domain"])
+def test_each_verb_has_a_help(verb: str, tmp_path: Path) -> None:
+    done = program(verb, "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert f"smtpeter {verb}" in done.stdout
+
+
+def test_a_wrong_verb_ends_with_two(tmp_path: Path) -> None:
+    assert program("sreve", cwd=tmp_path).returncode == 2
+
+
+def test_version_is_printed(tmp_path: Path) -> None:
+    assert program("version", cwd=tmp_path).stdout.startswith("0.")
+
+
+def test_tables_stand_in_columns() -> None:
+    assert table(("a", "long"), [("value", 1), ("x", 22)]) == "a      long\nvalue  1\nx      22"
