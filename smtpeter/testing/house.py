@@ -76,7 +76,7 @@ def _new_task(
     loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any] | Generator[Any, None, Any], **more: Any
 ) -> asyncio.Task[Any]:
     """Makes a task as the loop would, and notes to which gateway it belongs."""
-    task = asyncio.Task(coroutine, loop=loop, **more)  # type: ignore[arg-type]
+    task = asyncio.Task(coroutine, loop=loop, **more)
     tasks = _inside.get()
     if tasks is not None:
         tasks.add(task)
