@@ -30,8 +30,12 @@ MAX_TRAILERS = 16
 _HEAD_END = b"\r\n\r\n"
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 # method SP request-target SP HTTP-version CRLF (RFC 9112 3); a target has no fragment
-_REQUEST_LINE = re.compile(rb"([A-Z][A-Z-]*+) ([!\"$-~]++) HTTP/1\.([01])\r\n")
-_ABSOLUTE_FORM = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://[^/?]++")
+_REQUEST_LINE = re.compile(rb"([A-Z][A-Z-]*+) (/[!\"$->@-~]*+)(?:\?([!\"$-~]*+))? HTTP/1\.([01])\r\n")
+# the same with the other forms of a target, absolute and asterisk (RFC 9112 3.2.2, 3.2.4)
+_RARE_REQUEST_LINE = re.compile(
+    rb"([A-Z][A-Z-]*+) (?:[Hh][Tt][Tt][Pp][Ss]?://[!\"$-.0->@-~]++(/[!\"$->@-~]*+)?(?:\?([!\"$-~]*+))?|\*)"
+    rb" HTTP/1\.([01])\r\n"
+)
 _UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*+", re.IGNORECASE)
 # uri-host [ ":" port ] (RFC 9110 7.2), as characters only: nothing here believes it (W8)
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*+")
@@ -40,7 +44,7 @@ _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15}+)(;[^\x00-\x08\x0a-\x1f\x7f]*+)?\
 _TRAILER_LINE = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[^\x00-\x08\x0a-\x1f\x7f]*+)?\r\n")
 _LONGEST_CHUNK_LINE = 15 + MAX_EXTENSION_BYTES + 2
 _MAX_LENGTH_DIGITS = 18
-_FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"expect"})
+_SINGLE = (b"host", b"content-length", b"transfer-encoding", b"expect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ class Head(NamedTuple):
     expects: bool
 
 
-class _Fields:
+class _Told:
     """What llhttp tells."""
 
     __slots__ = ("fields", "is_complete")
@@ -108,7 +112,7 @@ class _Fields:
         self.is_complete = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name.lower(), value.rstrip(b" \t")))
+        self.fields.append((name.lower(), value))
 
     def on_message_complete(self) -> None:
         self.is_complete = True
@@ -117,20 +121,22 @@ class _Fields:
 class RequestReader:
     """The requests of one connection, one at a time: `head` until it gives one, `body` until `is_complete`, again.
 
-    `rest` is what came behind the end of a complete request; it is the caller's to hand to `head`.
+    `rest` is what came behind the head, and when the request is complete, behind the request; it is the caller's to
+    hand to `body` or `head`.
     """
 
-    __slots__ = ("_body", "_limits", "_llhttp", "_partial", "_short_bytes", "_told", "is_complete", "rest")
+    __slots__ = ("_chunks", "_host", "_left", "_limits", "_llhttp", "_partial", "_short_bytes", "_told", "rest")
 
     def __init__(self, limits: HttpLimits) -> None:
         self._limits = limits
-        self._told = _Fields()
+        self._told = _Told()
         self._llhttp = httptools.HttpRequestParser(self._told)
         self._partial: _PartialHead | None = None
-        self._body: _Chunks | _Counted | None = None
+        self._host: bytes | None = None  # the last one, found to be well-formed
+        self._left = 0  # of a body whose length was said
+        self._chunks: _Chunks | None = None
         # a head up to this size exceeds no limit, however it is made up
         self._short_bytes = min(limits.max_request_line_bytes, limits.max_header_bytes)
-        self.is_complete = False
         self.rest = b""
 
     @property
@@ -138,63 +144,145 @@ class RequestReader:
         """True when octets of a request have come, but not its whole head."""
         return self._partial is not None and not self._partial.is_empty
 
+    @property
+    def is_complete(self) -> bool:
+        """True when the end of the request has come."""
+        return not self._left and self._chunks is None
+
     def head(self, data: bytes) -> Head | None:
         """Takes octets; gives the head when they complete it, and keeps what follows it in `rest`."""
-        if self._partial is None:
-            end = data.find(_HEAD_END) + len(_HEAD_END)
-            if end < len(_HEAD_END) or end > self._short_bytes or data[0] in b"\r\n":
-                self._partial = _PartialHead(self._limits)
-        if self._partial is not None:
-            end = self._partial.add(data)
+        partial = self._partial
+        if partial is None:
+            end = data.find(_HEAD_END) + 4
+            if end < 4 or end > self._short_bytes or data[0] in b"\r\n":
+                partial = self._partial = _PartialHead(self._limits)
+        if partial is not None:
+            end = partial.add(data)
             if end < 0:
                 return None
-            data, self._partial = bytes(self._partial.octets), None
+            data, self._partial = bytes(partial.octets), None
         if end == len(data):
             self.rest = b""
-        else:
-            data, self.rest = data[:end], data[end:]
-        return self._understand(data)
+            return self._understand(data)
+        self.rest = data[end:]
+        return self._understand(data[:end])
 
     def body(self, data: bytes) -> bytes:
-        """Takes octets of a body; gives its content in them. Sets `is_complete` and `rest` at the end."""
-        assert self._body is not None
-        content, framed = self._body.read(data)
+        """Takes octets of a body; gives its content in them, and keeps what follows the request in `rest`."""
+        chunks = self._chunks
+        if chunks is None:
+            if len(data) > self._left:
+                data, self.rest = data[: self._left], data[self._left :]
+            else:
+                self.rest = b""
+            self._left -= len(data)
+            content = framed = data
+            is_complete = not self._left
+        else:
+            content, framed, self.rest = chunks.read(data)
+            is_complete = chunks.is_complete
+            if is_complete:
+                self._chunks = None
         self._feed(framed)
-        if self._told.is_complete != self._body.is_complete:
+        if self._told.is_complete is not is_complete:
             raise HttpRefusal("bad_request", reason="its body does not end where it says")
-        if self._body.is_complete:
-            self.is_complete = True
-            self.rest = self._body.rest
-            self._body = None
         return content
 
     def _understand(self, octets: bytes) -> Head:
         """Gives what a complete head says, and readies itself for the body."""
-        self.is_complete = False
-        self._told.is_complete = False
         fields: Fields = []
-        self._told.fields = fields
-        if b"\nupgrade:" in octets.lower():
-            # RFC 9110 7.8: a server may ignore Upgrade; llhttp would take the body for another protocol
-            octets = _UPGRADE.sub(b"", octets)
+        told = self._told
+        told.is_complete, told.fields = False, fields
         self._feed(octets)
-        line = _REQUEST_LINE.match(octets)
-        if line is None or line[1] == b"CONNECT":
+        told.fields = []  # trailers must not come among the fields (RFC 9110 6.5.1)
+        line = _REQUEST_LINE.match(octets) or _RARE_REQUEST_LINE.match(octets)
+        if line is None:
             raise HttpRefusal("bad_request", reason="the request line is not METHOD /path HTTP/1.1")
-        self._told.fields = []  # trailers must not come among the fields (RFC 9110 6.5.1)
-        head, self._body = _interpret(line, fields, self._limits)
-        self.is_complete = self._body is None
-        if self._told.is_complete != self.is_complete:
+        method, path, query, minor = line.groups()
+        is_old = minor == b"0"
+        named = dict(fields)
+        if len(named) != len(fields):
+            _join(named, fields)
+        self._check_host(named.get(b"host"), is_old=is_old)
+        if b"content-length" in named or b"transfer-encoding" in named:
+            self._expect_body(named, is_old=is_old)
+        if told.is_complete is not self.is_complete:
             raise HttpRefusal("bad_request", reason="its body does not begin where it says")
-        return head
+        # RFC 9110 10.1.1: ignored in HTTP/1.0, and where there is no content
+        expects = b"expect" in named and not is_old and _expects(named[b"expect"]) and not self.is_complete
+        is_kept = _is_kept(named[b"connection"], is_old=is_old) if b"connection" in named else not is_old
+        if path is None:
+            path = b"/" if method != b"OPTIONS" else b"*"
+        return Head(method.decode("ascii"), path, query or b"", "1.0" if is_old else "1.1", fields, is_kept, expects)
+
+    def _check_host(self, host: bytes | None, *, is_old: bool) -> None:
+        """Sees to it that there is a well-formed Host (RFC 9112 3.2)."""
+        if host is None:
+            if not is_old:
+                raise HttpRefusal("bad_request", reason="there is no Host header")
+        elif host != self._host:
+            if not _HOST.fullmatch(host):
+                raise HttpRefusal("bad_request", reason="the Host header is not a host name")
+            self._host = host
+
+    def _expect_body(self, named: dict[bytes, bytes], *, is_old: bool) -> None:
+        """Finds how the body ends (RFC 9112 6.3)."""
+        coding, length = named.get(b"transfer-encoding"), named.get(b"content-length", b"").rstrip(b" \t")
+        if coding is not None:
+            if is_old:  # RFC 9112 6.1
+                raise HttpRefusal("bad_request", reason="HTTP/1.0 has no Transfer-Encoding")
+            if coding.rstrip(b" \t").lower() != b"chunked":
+                raise HttpRefusal("bad_request", reason="the only transfer coding that is understood is chunked")
+            if length:
+                raise HttpRefusal("bad_request", reason="Content-Length and Transfer-Encoding exclude each other")
+            self._chunks = _Chunks(self._limits.max_body_bytes)
+            return
+        if not length.isdigit():
+            raise HttpRefusal("bad_request", reason="Content-Length is not a number")
+        if len(length) > _MAX_LENGTH_DIGITS or int(length) > self._limits.max_body_bytes:
+            raise HttpRefusal("body_too_large", limit=self._limits.max_body_bytes)
+        self._left = int(length)
 
     def _feed(self, octets: bytes) -> None:
         try:
             self._llhttp.feed_data(octets)
+        except httptools.HttpParserUpgrade:
+            self._stay(octets)
         except httptools.HttpParserError as error:
             raise HttpRefusal("bad_request", reason=_plain(str(error))) from None
-        except httptools.HttpParserUpgrade:
-            raise HttpRefusal("bad_request", reason="no other protocol is spoken here") from None
+
+    def _stay(self, octets: bytes) -> None:
+        """Ignores a wish for another protocol (RFC 9110 7.8), where llhttp would not read the body any more."""
+        without = _UPGRADE.sub(b"", octets)
+        if without == octets:  # CONNECT
+            raise HttpRefusal("bad_request", reason="no other protocol is spoken here")
+        self._told.is_complete = False
+        self._told.fields.clear()
+        self._llhttp = httptools.HttpRequestParser(self._told)
+        self._feed(without)
+
+
+def _join(named: dict[bytes, bytes], fields: Fields) -> None:
+    """Deals with fields that came several times: one that may not is refused, Connection is a list (RFC 9110 5.3)."""
+    names = [name for name, _ in fields]
+    for name in _SINGLE:
+        if names.count(name) > 1:
+            raise HttpRefusal("bad_request", reason=f"{name.decode()} is given twice")
+    if b"connection" in named:
+        named[b"connection"] = b",".join(value for name, value in fields if name == b"connection")
+
+
+def _is_kept(connection: bytes, *, is_old: bool) -> bool:
+    """Says whether the client wants to use the connection again (RFC 9112 9.3)."""
+    options = {option.strip(b" \t") for option in connection.lower().split(b",")}
+    return b"close" not in options and (not is_old or b"keep-alive" in options)
+
+
+def _expects(expectation: bytes) -> bool:
+    """Gives True for the one expectation that there is (RFC 9110 10.1.1)."""
+    if expectation.rstrip(b" \t").lower() != b"100-continue":
+        raise HttpRefusal("expectation_failed")
+    return True
 
 
 class _PartialHead:
@@ -254,100 +342,6 @@ class _PartialHead:
         return first == b"" or first.isupper() or (first == b"\r" == octets and not self._has_skipped)
 
 
-def _interpret(line: "re.Match[bytes]", fields: Fields, limits: HttpLimits) -> tuple[Head, "_Counted | _Chunks | None"]:
-    """Gives the head and the reader of its body, from the request line and the fields."""
-    named: dict[bytes, bytes] = {}
-    for name, value in fields:
-        if name in _FRAMING:
-            if name not in named:
-                named[name] = value
-            elif name == b"connection":
-                named[name] += b"," + value  # RFC 9110 5.3: a list may come in parts
-            else:
-                raise HttpRefusal("bad_request", reason=f"{name.decode()} is given twice")
-    method, target, minor = line.groups()
-    is_old = minor == b"0"
-    host = named.get(b"host")
-    # RFC 9112 3.2
-    if host is None and not is_old:
-        raise HttpRefusal("bad_request", reason="there is no Host header")
-    if host and not _HOST.fullmatch(host):
-        raise HttpRefusal("bad_request", reason="the Host header is not a host name")
-    path, query = _split_target(target)
-    body = _body_of(named, limits, is_old=is_old)
-    connection = named.get(b"connection")
-    expects = not is_old and b"expect" in named  # RFC 9110 10.1.1: ignored in HTTP/1.0
-    if expects and named[b"expect"].lower() != b"100-continue":
-        raise HttpRefusal("expectation_failed")
-    head = Head(
-        method.decode("ascii"),
-        path,
-        query,
-        "1.0" if is_old else "1.1",
-        fields,
-        (not is_old) if connection is None else _is_kept(connection, is_old=is_old),
-        expects and body is not None,
-    )
-    return head, body
-
-
-def _split_target(target: bytes) -> tuple[bytes, bytes]:
-    """Gives path and query of a target in origin form, absolute form or `*` (RFC 9112 3.2)."""
-    if not target.startswith(b"/") and target != b"*":
-        authority = _ABSOLUTE_FORM.match(target)
-        if authority is None:
-            raise HttpRefusal("bad_request", reason="the address in the request line does not begin with /")
-        target = target[authority.end() :]
-    path, _, query = target.partition(b"?")
-    return path or b"/", query
-
-
-def _is_kept(connection: bytes, *, is_old: bool) -> bool:
-    """Says whether the client wants to use the connection again (RFC 9112 9.3)."""
-    options = {option.strip(b" \t") for option in connection.lower().split(b",")}
-    return b"close" not in options and (not is_old or b"keep-alive" in options)
-
-
-def _body_of(named: dict[bytes, bytes], limits: HttpLimits, *, is_old: bool) -> "_Counted | _Chunks | None":
-    """Gives the reader of the body (RFC 9112 6.3), None when there is none."""
-    length = named.get(b"content-length")
-    coding = named.get(b"transfer-encoding")
-    if coding is not None:
-        if is_old:  # RFC 9112 6.1
-            raise HttpRefusal("bad_request", reason="HTTP/1.0 has no Transfer-Encoding")
-        if coding.lower() != b"chunked":
-            raise HttpRefusal("bad_request", reason="the only transfer coding that is understood is chunked")
-        if length is not None:
-            raise HttpRefusal("bad_request", reason="Content-Length and Transfer-Encoding exclude each other")
-        return _Chunks(limits.max_body_bytes)
-    if length is None:
-        return None
-    if not length.isdigit():
-        raise HttpRefusal("bad_request", reason="Content-Length is not a number")
-    if len(length) > _MAX_LENGTH_DIGITS or int(length) > limits.max_body_bytes:
-        raise HttpRefusal("body_too_large", limit=limits.max_body_bytes)
-    return _Counted(int(length)) if int(length) else None
-
-
-class _Counted:
-    """A body whose length was said."""
-
-    __slots__ = ("_left", "is_complete", "rest")
-
-    def __init__(self, length: int) -> None:
-        self._left = length
-        self.is_complete = False
-        self.rest = b""
-
-    def read(self, data: bytes) -> tuple[bytes, bytes]:
-        """Gives the content and the octets that it took of the connection, here the same."""
-        if len(data) > self._left:
-            data, self.rest = data[: self._left], data[self._left :]
-        self._left -= len(data)
-        self.is_complete = not self._left
-        return data, data
-
-
 class _Chunks:
     """A chunked body (RFC 9112 7.1). Lines are held back until they are complete, content passes at once."""
 
@@ -361,7 +355,6 @@ class _Chunks:
         "_trailer_bytes",
         "_trailers",
         "is_complete",
-        "rest",
     )
 
     def __init__(self, limit: int) -> None:
@@ -374,10 +367,9 @@ class _Chunks:
         self._trailers = 0
         self._trailer_bytes = 0
         self.is_complete = False
-        self.rest = b""
 
-    def read(self, data: bytes) -> tuple[bytes, bytes]:
-        """Gives the content and the octets that it took of the connection; an unfinished line is in neither."""
+    def read(self, data: bytes) -> tuple[bytes, bytes, bytes]:
+        """Gives the content, the octets of the body (a line that is not complete comes later), and what follows it."""
         data = self._held + data
         content = bytearray()
         at = 0
@@ -386,11 +378,11 @@ class _Chunks:
             if after < 0:
                 break
             at = after
+        framed, behind = data[:at], data[at:]
         if self.is_complete:
-            self.rest = data[at:]
-        else:
-            self._held = data[at:]
-        return bytes(content), data[:at]
+            return bytes(content), framed, behind
+        self._held = behind
+        return bytes(content), framed, b""
 
     # each step gives the index behind what it took, -1 when more must come
 

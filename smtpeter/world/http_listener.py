@@ -1,10 +1,13 @@
 """The HTTP server: uvicorn, embedded in our own event loop beside the SMTP doors.
 
-uvicorn brings the protocol; sockets, signals and the order of stopping are ours (app.py).
+uvicorn brings the application's side of a connection; what a client may do to it is http_protocol's, and sockets,
+signals and the order of stopping are ours (app.py). One timer of the listener checks the time limits of all its
+connections.
 """
 
 import asyncio
 import contextlib
+import functools
 import socket
 import ssl
 from collections.abc import Iterator
@@ -12,7 +15,12 @@ from typing import Any
 
 import uvicorn
 
-KEEP_ALIVE_SECONDS = 75
+from smtpeter.world.http_framing import HttpLimits
+from smtpeter.world.http_protocol import LimitedHttp
+
+__all__ = ["HttpLimits", "HttpListener", "bind", "start"]
+
+CHECK_SECONDS = 1.0
 BACKLOG = 2048
 
 
@@ -26,10 +34,15 @@ class _Server(uvicorn.Server):
 class HttpListener:
     """One listening socket and the server behind it."""
 
-    def __init__(self, server: uvicorn.Server, listening: socket.socket, task: "asyncio.Task[None]") -> None:
+    def __init__(
+        self, server: uvicorn.Server, listening: socket.socket, task: "asyncio.Task[None]", check_seconds: float
+    ) -> None:
         self._server = server
         self._socket = listening
         self._task = task
+        self._loop = asyncio.get_running_loop()
+        self._check_seconds = check_seconds
+        self._timer = self._loop.call_later(check_seconds, self._check_again)
 
     @property
     def port(self) -> int:
@@ -37,14 +50,39 @@ class HttpListener:
         port: int = self._socket.getsockname()[1]
         return port
 
+    @property
+    def open_connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._server.server_state.connections)
+
+    def check(self, now: float) -> None:
+        """Ends connections whose time is used up at `now`, on the clock of the event loop."""
+        for connection in tuple(self._server.server_state.connections):
+            if isinstance(connection, LimitedHttp):
+                connection.check(now)
+
     async def close(self) -> None:
         """Takes no more requests, lets the ones at hand be answered, and ends."""
         self._server.should_exit = True
-        await self._task
+        try:
+            await self._task
+        finally:
+            self._timer.cancel()
+
+    def _check_again(self) -> None:
+        self._timer = self._loop.call_later(self._check_seconds, self._check_again)
+        self.check(self._loop.time())
 
 
-async def start(app: Any, listening: socket.socket, context: ssl.SSLContext | None, drain_seconds: int) -> HttpListener:
+async def start(
+    app: Any,
+    listening: socket.socket,
+    context: ssl.SSLContext | None,
+    drain_seconds: int,
+    limits: HttpLimits | None = None,
+) -> HttpListener:
     """Serves an ASGI application on a bound socket; returns when requests are answered."""
+    limits = limits or HttpLimits()
     config = uvicorn.Config(
         app,
         loop="none",
@@ -55,11 +93,11 @@ async def start(app: Any, listening: socket.socket, context: ssl.SSLContext | No
         log_config=None,
         server_header=False,
         proxy_headers=False,  # the door itself decides whom to believe
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=drain_seconds,
         backlog=BACKLOG,
     )
     config.load()
+    config.http_protocol_class = functools.partial(LimitedHttp, limits)  # type: ignore[assignment]
     config.ssl = context  # uvicorn would build its own from files; ours reloads them
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]), name="http")
@@ -68,7 +106,8 @@ async def start(app: Any, listening: socket.socket, context: ssl.SSLContext | No
             task.result()
             raise OSError("the HTTP server ended while it started")
         await asyncio.sleep(0.005)
-    return HttpListener(server, listening, task)
+    shortest = min(limits.header_time, limits.body_window, limits.idle_time).total_seconds()
+    return HttpListener(server, listening, task, min(CHECK_SECONDS, shortest / 4))
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -41,6 +41,9 @@ class _Phase(enum.Enum):
     END = enum.auto()  # nothing is executed any more
 
 
+_HEAD, _BODY, _ANSWER, _END = _Phase  # a member's name is looked up slowly
+
+
 class LimitedHttp(HttpToolsProtocol):
     """One connection."""
 
@@ -57,7 +60,7 @@ class LimitedHttp(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
         self._reader = RequestReader(limits)
-        self._phase = _Phase.HEAD
+        self._phase = _HEAD
         self._since = self.loop.time()  # when the client's time for what it is at began
         self._is_new = True
         self._body_bytes = 0  # since then
@@ -72,23 +75,21 @@ class LimitedHttp(HttpToolsProtocol):
         self._since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
+        phase = self._phase
         try:
-            match self._phase:
-                case _Phase.HEAD:
-                    self._read_head(data)
-                case _Phase.BODY:
-                    self._body_bytes += len(data)
-                    self._read_body(self.cycle, data)
-                case _Phase.ANSWER:
-                    self._ahead += data
-                    self.transport.pause_reading()
-                case _Phase.END:
-                    pass
+            if phase is _HEAD:
+                self._read_head(data)
+            elif phase is _BODY:
+                self._body_bytes += len(data)
+                self._read_body(data)
+            elif phase is _ANSWER:
+                self._ahead += data
+                self.transport.pause_reading()
         except HttpRefusal as refusal:
             self._refuse(refusal)
 
     def shutdown(self) -> None:
-        if self._phase in (_Phase.BODY, _Phase.ANSWER):
+        if self._phase in (_BODY, _ANSWER):
             self.cycle.keep_alive = False
         else:
             self.transport.close()
@@ -98,11 +99,11 @@ class LimitedHttp(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
         if self.transport.is_closing():
-            self._phase = _Phase.END
-        elif self._phase is _Phase.BODY or self.cycle.is_last:
+            self._phase = _END
+        elif self._phase is _BODY or self.cycle.is_last:
             self._end()  # RFC 9112 9.3: what has not been read ends the connection
         else:
-            self._phase = _Phase.HEAD
+            self._phase = _HEAD
             self._since = self.loop.time()
             self.flow.resume_reading()
             if self._ahead:
@@ -113,44 +114,53 @@ class LimitedHttp(HttpToolsProtocol):
     # --- reading
 
     def _read_head(self, data: bytes) -> None:
-        was_waiting = not self._reader.has_part_of_head
-        head = self._reader.head(data)
+        reader = self._reader
+        was_begun = reader.has_part_of_head
+        head = reader.head(data)
         if head is None:
-            if was_waiting and not self._is_new:
+            if not was_begun and not self._is_new:
                 self._since = self.loop.time()
             return
         self._is_new = False
-        rest = self._reader.rest
-        cycle = self.cycle = self._cycle_of(head)
-        if self._reader.is_complete:
-            self._phase = _Phase.ANSWER
-            cycle.more_body = False
-            cycle.message_event.set()
-            self._ahead = rest
-            if rest:
-                self.transport.pause_reading()
+        content = b""
+        has_content = bool(reader.rest) and not reader.is_complete
+        if has_content:
+            content = reader.body(reader.rest)
+        cycle = self.cycle = self._cycle_of(head, is_complete=reader.is_complete)
+        cycle.body += content
+        if reader.is_complete:
+            self._complete(cycle)
         else:
-            self._phase = _Phase.BODY
-            self._since = self.loop.time()
-            self._body_bytes = len(rest)
-            if rest:
-                cycle.waiting_for_100_continue = False  # RFC 9110 10.1.1
-                self._read_body(cycle, rest)
+            self._phase = _BODY
+            self._since, self._body_bytes = self.loop.time(), len(content)
+            cycle.waiting_for_100_continue = head.expects and not has_content  # RFC 9110 10.1.1
+            self._hold_back(cycle)
         self._start_asgi_task(cycle, self.app)
 
-    def _read_body(self, cycle: "_Cycle", data: bytes) -> None:
+    def _read_body(self, data: bytes) -> None:
+        cycle = self.cycle
         cycle.body += self._reader.body(data)
         if self._reader.is_complete:
-            self._phase = _Phase.ANSWER
-            cycle.more_body = False
-            self._ahead = self._reader.rest
-            if self._ahead:
-                self.transport.pause_reading()
-        elif len(cycle.body) > _HELD_BYTES:
-            self.flow.pause_reading()
-        cycle.message_event.set()
+            self._complete(cycle)
+        else:
+            self._hold_back(cycle)
+            cycle.message_event.set()
 
-    def _cycle_of(self, head: Head) -> "_Cycle":
+    def _complete(self, cycle: "_Cycle") -> None:
+        """The request is there; what came behind it waits until it is answered."""
+        self._phase = _ANSWER
+        cycle.more_body = False
+        cycle.message_event.set()
+        self._ahead = self._reader.rest
+        if self._ahead:
+            self.transport.pause_reading()
+
+    def _hold_back(self, cycle: "_Cycle") -> None:
+        """Lets the client wait for an application that does not take what is there; `receive` goes on reading."""
+        if len(cycle.body) > _HELD_BYTES:
+            self.flow.pause_reading()
+
+    def _cycle_of(self, head: Head, *, is_complete: bool) -> "_Cycle":
         raw_path = head.path
         path = raw_path.decode("ascii")
         scope: HTTPScope = {
@@ -168,7 +178,7 @@ class LimitedHttp(HttpToolsProtocol):
             "headers": head.fields,
             "state": self.app_state.copy(),
         }
-        kind = _Cycle if head.version == "1.1" else _OldCycle
+        kind = _OldCycle if head.version == "1.0" else _Cycle if is_complete else _EarlyCycle
         return kind(
             scope=scope,
             transport=self.transport,
@@ -178,7 +188,7 @@ class LimitedHttp(HttpToolsProtocol):
             access_log=self.access_log,
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
-            expect_100_continue=head.expects,
+            expect_100_continue=False,
             keep_alive=head.is_kept,
             on_response=self.on_response_complete,
         )
@@ -223,7 +233,7 @@ class LimitedHttp(HttpToolsProtocol):
     def _refuse(self, refusal: HttpRefusal) -> None:
         """Answers, unless an answer has begun, and ends the connection."""
         is_answered = False
-        if self._phase is _Phase.BODY:
+        if self._phase is _BODY:
             is_answered = self.cycle.response_started
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -242,7 +252,7 @@ class LimitedHttp(HttpToolsProtocol):
 
     def _end(self) -> None:
         """Executes nothing any more, and lets the client read before the connection is closed."""
-        self._phase = _Phase.END
+        self._phase = _END
         self._since = self.loop.time()
         self._ahead = b""
         if self.transport.can_write_eof():
@@ -256,17 +266,6 @@ class _Cycle(RequestResponseCycle):
 
     is_last = False
 
-    def send(self, message: "ASGISendEvent") -> Coroutine[Any, Any, None]:
-        if self.more_body and not self.response_started:
-            return self._begin_early(message)
-        return super().send(message)
-
-    async def _begin_early(self, message: "ASGISendEvent") -> None:
-        """Begins an answer before the request has been read: such an answer ends the connection."""
-        self.is_last, self.keep_alive = True, False
-        await super().send(message)
-        self.keep_alive = True  # else uvicorn would close at once, where the connection lingers
-
     async def send_500_response(self) -> None:
         """Answers for an application that failed, without the cause (W2)."""
         body = _error_body("internal_error", _INTERNAL_ERROR)
@@ -275,7 +274,22 @@ class _Cycle(RequestResponseCycle):
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-class _OldCycle(_Cycle):
+class _EarlyCycle(_Cycle):
+    """The same for a request that has not come in full; its answer may come earlier."""
+
+    def send(self, message: "ASGISendEvent") -> Coroutine[Any, Any, None]:
+        if self.more_body and not self.response_started:
+            return self._begin_early(message)
+        return super().send(message)
+
+    async def _begin_early(self, message: "ASGISendEvent") -> None:
+        """Begins an answer before the request has been read: such an answer ends the connection (RFC 9112 9.3)."""
+        self.is_last, self.keep_alive = True, False
+        await super().send(message)
+        self.keep_alive = True  # else uvicorn would close at once, where the connection lingers
+
+
+class _OldCycle(_EarlyCycle):
     """The same for HTTP/1.0, which has no chunks: an answer of unknown length ends with the connection."""
 
     _is_unframed = False
