@@ -51,8 +51,10 @@ class Turnstile:
         """Counts a connection; False when it is one too many (then it is not counted)."""
         if self._open >= self._settings.max_connections:
             return False
-        if not is_exempt and not self._is_welcome(self._visits.setdefault(peer_ip, _Visits())):
-            return False
+        if not is_exempt:
+            self._forget_some()
+            if not self._is_welcome(self._visits.setdefault(peer_ip, _Visits())):
+                return False
         self._open += 1
         if not is_exempt:
             self._visits[peer_ip].open += 1
@@ -64,8 +66,14 @@ class Turnstile:
         visits = self._visits.get(peer_ip)
         if visits is not None:
             visits.open = max(0, visits.open - 1)
-            if visits.open == 0 and (not visits.begun or visits.begun[-1] < self._clock.monotonic() - 60):
-                del self._visits[peer_ip]
+
+    def _forget_some(self) -> None:
+        """Looks at the two addresses that were looked at longest ago: more than come in by one, so that all go in time."""
+        last_minute = self._clock.monotonic() - 60
+        for _ in range(min(2, len(self._visits))):
+            peer_ip, visits = self._visits.popitem(last=False)
+            if visits.open or (visits.begun and visits.begun[-1] >= last_minute):
+                self._visits[peer_ip] = visits
 
     def _is_welcome(self, visits: _Visits) -> bool:
         now = self._clock.monotonic()
