@@ -94,14 +94,18 @@ async def attempt(ways: Ways, courier: Courier, message: Message, render: Render
         return Attempted(
             judge(ways.verdicts, Result(State.MESSAGE, Kind.ACCEPTED, 250, "2.0.0", "discarded by the route"))
         )
-    if courier.connection is not None:
-        carried = await _over(ways, courier, courier.connection, message, render, may_finish)
-        if carried is not None:
-            return carried
+    kept = courier.connection
+    carried = await _over(ways, courier, kept, message, render, may_finish) if kept is not None else None
+    if carried is not None and not _may_go_on(carried.verdict):
+        return carried
     try:
         places = await _places(ways, route, message)
     except DnsTrouble as trouble:
-        return Attempted(_dns_verdict(trouble, message))
+        return carried or Attempted(_dns_verdict(trouble, message))
+    if carried is not None:
+        places = [place for place in places if place.name != carried.verdict.outcome.result.mta]
+        if not places:
+            return carried
     return await _try_places(ways, courier, places, message, render, may_finish)
 
 
@@ -116,7 +120,7 @@ async def _try_places(
             addresses = await ways.world.resolver.addresses(place.name)
         except DnsTrouble as trouble:
             result = Result(State.DNS, Kind.ERROR, 0, trouble.status, str(trouble), mta=place.name)
-            last = last or Attempted(Verdict(Deferred(result, Scope.HOST), ""))
+            last = _weightier(Attempted(Verdict(Deferred(result, Scope.HOST), "")), last)
             continue
         for address in addresses:
             if addresses_left == 0:
@@ -125,7 +129,7 @@ async def _try_places(
             tried = await _try_address(ways, courier, place, address, message, render, may_finish)
             if not _may_go_on(tried.verdict):
                 return tried
-            last = tried
+            last = _weightier(last, tried)
     if last is None:
         result = Result(
             State.DNS, Kind.ERROR, 0, "5.4.4", f"No mail host of {message.recipient.domain} has an address."
@@ -142,6 +146,7 @@ async def _try_address(
         return Attempted(
             Verdict(Failed(Result(State.DNS, Kind.ERROR, 0, "5.4.4", text, mta=place.name), Scope.HOST), "")
         )
+    await courier.leave()  # a host that put us off on a connection which it did not close
     await courier.reserve()
     opened = await _open(ways, place, address)
     if isinstance(opened, Trouble):
@@ -215,6 +220,14 @@ def _may_go_on(verdict: Verdict) -> bool:
     """True when another host may still take the message: nothing was said about it, and it cannot have been taken."""
     outcome = verdict.outcome
     return isinstance(outcome, Deferred | Failed) and outcome.scope is Scope.HOST and not outcome.result.is_uncertain
+
+
+def _weightier(first: Attempted | None, second: Attempted | None) -> Attempted | None:
+    """Gives which of two troubles counts: the second, but none that is final before one that may pass."""
+    if first is None or second is None:
+        return second or first
+    is_second_final = isinstance(second.verdict.outcome, Failed)
+    return first if is_second_final and not isinstance(first.verdict.outcome, Failed) else second
 
 
 def _dns_verdict(trouble: DnsTrouble, message: Message) -> Verdict:

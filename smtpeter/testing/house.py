@@ -262,6 +262,10 @@ class Story:
         entry["aaaa"] = [ip for ip in addresses if ":" in ip]
         entry["a"] = [ip for ip in addresses if ":" not in ip]
 
+    async def idle(self, time: timedelta = timedelta(seconds=30)) -> None:
+        """Lets time pass."""
+        await asyncio.sleep(time.total_seconds())
+
     async def start(self, executor: Executor | None = None, *, node: str = "here") -> Gateway:
         """Starts a gateway on the files of the story; `executor` does what takes the disk its time."""
         asyncio.get_running_loop().set_task_factory(_new_task)
