@@ -19,7 +19,7 @@ from smtpeter.model.account import AccountId
 from smtpeter.model.event import Deferral, Event, Failure
 from smtpeter.model.message import Message, MessageState, Transfer
 from smtpeter.store.messages import Settlement, settle
-from smtpeter.store.operation import StoreUnavailable
+from smtpeter.store.operation import StoreUnavailable, Unhealthy
 from smtpeter.store.store import Store
 from smtpeter.wire.dkim import Signer
 from smtpeter.world.log import log, log_trouble
@@ -48,6 +48,8 @@ class Carrier:
             message = await courier.lane.take(idle_seconds)
             if message is None:
                 break
+            while isinstance(self.store.health, Unhealthy):
+                await asyncio.sleep(STORE_RETRY_SECONDS)  # D9: no delivery is begun that could not be recorded
             try:
                 await self._carry(dispatcher, courier, message)
             except Exception:
