@@ -3,6 +3,10 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command 
 BIN := .venv/bin
 UV := .tools/bin/uv
 PYTEST_WORKERS ?= auto
+# behind a proxy with an authority of its own, the system knows it and the authorities that come with uv do not
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+export UV_SYSTEM_CERTS ?= true
+endif
 
 .PHONY: install install-dev run test check bench soak format lock clean
 
