@@ -143,7 +143,10 @@ class Dispatcher:
         holding = self._held.pop(message.id, None)
         if holding is not None:
             self._held_bytes -= holding.size
-        if message.lane in self._behind and not self._is_full(message.lane):
+        lane = self._lanes.get(message.lane)
+        if lane is not None and lane.is_careful:
+            asyncio.get_running_loop().call_soon(self._due.set)  # when the courier is free, a moment from now
+        elif message.lane in self._behind and not self._is_full(message.lane):
             self._due.set()
 
     async def send_to_lane(self, message: Message, lane: str) -> None:
@@ -204,15 +207,39 @@ class Dispatcher:
         if limit <= 0 or room <= 0:
             return False
         full = frozenset(key for key, lane in self._lanes.items() if lane.is_full)
+        careful = [lane for key, lane in self._lanes.items() if lane.is_careful and key not in full]
+        if careful:
+            limit = min(limit, sum(lane.free_couriers for lane in careful))
         now = self._world.clock.now()
         request = ClaimRequest(self._worker, now, now + BOOKED_AHEAD, limit, room, full, self._rotation)
         messages = await self._store.write(claim, request)
-        for message in messages:
-            self._hold(message)
         if len(messages) < limit:
             self._behind.intersection_update(full)
+            for lane in careful:
+                lane.is_careful = False
+        await self._lay_into_lanes(messages)
         self._forget_empty_lanes()
         return bool(messages)
+
+    async def _lay_into_lanes(self, messages: list[Message]) -> None:
+        """Holds what was claimed, but hands back a suspect that would have to wait for a courier (D11).
+
+        A message is suspect when its worker died. It may be the reason, or only have been near; so that mail which
+        waits behind a culprit is not set aside with it, a death is counted only against what is under way.
+        """
+        back: list[Message] = []
+        for message in messages:
+            if message.unsettled and self._lane(message.lane).free_couriers == 0:
+                back.append(message)
+            else:
+                self._hold(message)
+        careful = {message.lane for message in back}
+        for key in {message.lane for message in messages}:
+            self._lane(key).is_careful = key in careful
+        self._behind |= careful
+        if back:
+            held = tuple(Held(message.id, message.claim) for message in back)
+            await self._store.write(release, Release(held, self._world.clock.now()))
 
     async def _seconds_to_next_due(self) -> float:
         now = self._world.clock.now()
@@ -276,11 +303,14 @@ class Dispatcher:
         until = self._world.clock.monotonic() + BOOKED_AHEAD.total_seconds()
         self._held[message.id] = _Holding(message, until, size)
         self._held_bytes += size
-        lane = self._lanes.get(message.lane)
+        self._lane(message.lane).put(message)
+
+    def _lane(self, key: str) -> Lane:
+        lane = self._lanes.get(key)
         if lane is None:
-            lane = Lane(message.lane, self._settings.concurrency_per_lane, self._slots, self._live)
-            self._lanes[message.lane] = lane
-        lane.put(message)
+            lane = Lane(key, self._settings.concurrency_per_lane, self._slots, self._live)
+            self._lanes[key] = lane
+        return lane
 
     async def _live(self, courier: Courier) -> None:
         await self._courier_life(self, courier)

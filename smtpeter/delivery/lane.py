@@ -29,6 +29,7 @@ class Lane:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._couriers: set[asyncio.Task[None]] = set()
         self._was_full = False
+        self.is_careful = False  # messages for this lane wait in the store until a courier is free for each
 
     @property
     def is_full(self) -> bool:
@@ -36,6 +37,8 @@ class Lane:
 
         Once full, a lane stays so until half has been taken, so that it is filled by batches and not one by one.
         """
+        if self.is_careful:
+            return self.free_couriers == 0
         bound = self.concurrency * WAITING_PER_COURIER
         self._was_full = len(self._waiting) >= (bound // 2 if self._was_full else bound)
         return self._was_full
@@ -49,6 +52,11 @@ class Lane:
     def courier_count(self) -> int:
         """How many couriers are at work or idle; never above the concurrency."""
         return len(self._couriers)
+
+    @property
+    def free_couriers(self) -> int:
+        """How many messages would be begun at once if they were put now."""
+        return self.concurrency - len(self._couriers) + sum(not waiter.done() for waiter in self._idle)
 
     def put(self, message: Message) -> None:
         """Adds a claimed message: an idle courier takes it, or a new one is started while there may be more."""

@@ -1,0 +1,103 @@
+"""What a dead worker held is carried with care: a death counts only against what is under way (D11)."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+
+from smtpeter.delivery.dispatcher import POLL_SECONDS, Dispatcher, DispatchSettings
+from smtpeter.delivery.lane import Courier
+from smtpeter.delivery.route import Discard, Rule
+from smtpeter.model.message import Message
+from smtpeter.store import messages, workers
+from smtpeter.store.store import Store, open_store
+from smtpeter.testing.network import Network
+from smtpeter.testing.zone import Zone
+from smtpeter.world.clock import SystemClock
+from smtpeter.world.seams import World
+from tests.store import mail
+
+CONCURRENCY = 3
+MESSAGES = 30
+SETTINGS = DispatchSettings(
+    concurrency=100, concurrency_per_lane=CONCURRENCY, max_held=2000, max_held_bytes=1 << 27, claim_batch=100
+)
+
+
+class Couriers:
+    """Couriers that finish a message when they are let."""
+
+    def __init__(self) -> None:
+        self.begun: list[Message] = []
+        self.may_end = asyncio.Semaphore(0)
+        self._changed = asyncio.Event()
+
+    async def live(self, dispatcher: Dispatcher, courier: Courier) -> None:
+        while (message := await courier.lane.take(5.0)) is not None:
+            self.begun.append(message)
+            self._changed.set()
+            await self.may_end.acquire()
+            dispatcher.done(message)
+
+    async def have_begun(self, count: int) -> None:
+        while len(self.begun) < count:
+            self._changed.clear()
+            await self._changed.wait()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    """Gives a store whose messages were all held by a worker that died."""
+    opened = await open_store(f"sqlite:{tmp_path}/mail.sqlite")
+    now = SystemClock().now()
+    dead = await opened.write(workers.register, workers.Newcomer("node", 1, now))
+    for _ in range(MESSAGES):
+        await opened.write(messages.accept, mail.item(mail.submission(), "discard", dead))
+    await opened.write(workers.take_over, workers.TakeOver("node", frozenset(), now))
+    yield opened
+    await opened.close()
+
+
+@asynccontextmanager
+async def dispatching(store: Store, couriers: Couriers) -> AsyncIterator[None]:
+    """Runs a dispatcher of worker 7, and ends it as a death would, without handing anything back."""
+    world = World(SystemClock(), Zone(), Network(), lambda bits: 0)
+    dispatcher = Dispatcher(store, world, 7, (Rule("*", Discard()),), SETTINGS, couriers.live)
+    running = asyncio.create_task(dispatcher.run())
+    yield
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def count(file: Path, condition: str) -> int:
+    """Counts rows as they were committed."""
+    with closing(sqlite3.connect(file)) as connection:
+        rows = connection.execute(f"select count(*) from messages where {condition}").fetchone()
+        return int(rows[0])
+
+
+async def test_a_death_counts_only_against_the_messages_that_were_under_way(store: Store, tmp_path: Path) -> None:
+    couriers = Couriers()
+    async with dispatching(store, couriers):
+        await couriers.have_begun(CONCURRENCY)
+        async with asyncio.timeout(5):
+            while await count(tmp_path / "mail.sqlite", "worker is not null") > CONCURRENCY:
+                await asyncio.sleep(0)
+    assert await count(tmp_path / "mail.sqlite", "unsettled = 2") == CONCURRENCY
+    assert await count(tmp_path / "mail.sqlite", "unsettled = 1 and worker is null") == MESSAGES - CONCURRENCY
+
+
+async def test_suspects_are_carried_one_after_the_other_without_a_pause(store: Store) -> None:
+    couriers = Couriers()
+    for _ in range(MESSAGES):
+        couriers.may_end.release()
+    begin = time.monotonic()
+    async with dispatching(store, couriers), asyncio.timeout(20):
+        await couriers.have_begun(MESSAGES)
+    assert len({message.id for message in couriers.begun}) == MESSAGES
+    assert all(message.unsettled == 1 for message in couriers.begun)
+    assert time.monotonic() - begin < POLL_SECONDS * 2, "waited for the poll instead of for the couriers"

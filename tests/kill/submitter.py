@@ -1,0 +1,139 @@
+"""A client that keeps books: what it handed in, and what it was told about it.
+
+It never gives up: what was refused or is in doubt is sent again under a new id, so that each id has one fate. Several
+sessions share the work and wait together while the gateway is down.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+APPROVED, UNAPPROVED = "bench.test", "stranger.test"
+
+
+class Fate(StrEnum):
+    """What the client knows about an id."""
+
+    ACKNOWLEDGED = "acknowledged"  # 250 was read
+    REFUSED = "refused"  # 4xx or 5xx was read
+    DOUBTFUL = "doubtful"  # the end of data was written, no reply was read
+    UNSENT = "unsent"  # the connection broke before the end of data was written
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """One message under one id."""
+
+    id: str
+    recipients: tuple[str, ...]
+    fate: Fate
+
+
+@dataclass(slots=True)
+class Submitter:
+    """Hands in messages number 0 to `count` - 1, until each is acknowledged. `is_up` says that trying is worth while."""
+
+    port: int
+    count: int
+    sessions: int = 8
+    is_up: asyncio.Event = field(default_factory=asyncio.Event)
+    handed: list[Handed] = field(default_factory=list)
+    acknowledged: int = 0
+    _progress: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def run(self) -> None:
+        """Returns when all messages are acknowledged."""
+        numbers = iter(range(self.count))
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(self.sessions):
+                tasks.create_task(self._session(numbers))
+
+    async def reached(self, acknowledged: int) -> None:
+        """Returns when so many messages are acknowledged."""
+        async with self._progress:
+            await self._progress.wait_for(lambda: self.acknowledged >= acknowledged)
+
+    def of(self, fate: Fate) -> list[Handed]:
+        """Gives the messages of one fate."""
+        return [handed for handed in self.handed if handed.fate is fate]
+
+    async def _session(self, numbers: Iterator[int]) -> None:
+        connection: _Connection | None = None
+        for number in numbers:
+            recipients = tuple(f"r{part}@d{number % 10}.test" for part in range(1 + number % 3))
+            # now and then one that must be refused: nothing of it may ever arrive
+            senders = iter((UNAPPROVED, APPROVED) if number % 25 == 0 else (APPROVED,))
+            domain, trial, is_acknowledged = next(senders), 0, False
+            while not is_acknowledged:
+                if connection is None:
+                    connection = await self._connect()
+                id = f"n{number}t{trial}"
+                fate = await connection.hand_over(id, f"sender@{domain}", recipients)
+                self.handed.append(Handed(id, recipients, fate))
+                trial += 1
+                is_acknowledged = fate is Fate.ACKNOWLEDGED
+                if fate is Fate.REFUSED:
+                    domain = next(senders, domain)
+                elif not is_acknowledged:
+                    connection.close()
+                    connection = None
+            async with self._progress:
+                self.acknowledged += 1
+                self._progress.notify_all()
+        if connection is not None:
+            connection.close()
+
+    async def _connect(self) -> "_Connection":
+        while True:
+            await self.is_up.wait()
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                connection = _Connection(reader, writer)
+                await connection.greet()
+                return connection
+            except (ConnectionError, asyncio.IncompleteReadError):
+                await asyncio.sleep(0)  # killed in this very moment
+
+
+class _Connection:
+    """One SMTP session of the client."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def greet(self) -> None:
+        await self._reply()
+        self._writer.write(b"EHLO client.test\r\n")
+        await self._reply()
+
+    async def hand_over(self, id: str, sender: str, recipients: tuple[str, ...]) -> Fate:
+        """Sends one message and gives its fate; the connection is of use after a reply only."""
+        fate = Fate.UNSENT
+        try:
+            commands = [f"MAIL FROM:<{sender}>", *(f"RCPT TO:<{one}>" for one in recipients), "DATA"]
+            self._writer.write("".join(f"{command}\r\n" for command in commands).encode())
+            replies = [await self._reply() for _ in commands]
+            assert replies == [*["250"] * (len(commands) - 1), "354"], replies
+            fate = Fate.DOUBTFUL
+            self._writer.write(_message(id, sender, recipients))
+            reply = await self._reply()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return fate
+        return Fate.ACKNOWLEDGED if reply[0] == "2" else Fate.REFUSED
+
+    async def _reply(self) -> str:
+        """Gives the code of the next reply."""
+        while True:
+            line = await self._reader.readuntil(b"\r\n")
+            if line[3:4] == b" ":
+                return line[:3].decode()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _message(id: str, sender: str, recipients: tuple[str, ...]) -> bytes:
+    lines = [f"From: {sender}", f"To: {', '.join(recipients)}", f"Subject: {id}", f"X-Test-Id: {id}", ""]
+    return "\r\n".join([*lines, *["A line of text, so that there is something to carry."] * 20, ".", ""]).encode()
