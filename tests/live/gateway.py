@@ -160,7 +160,7 @@ class Gateway:
         def look() -> dict[str, Any] | None:
             return next((one["data"] for one in self.events(id) if one["event"] == name), None)
 
-        return until(look, f"{name} of {id}: {self.get(f'message/{id}').text}")
+        return until(look, f"{name} of {id}", tell=lambda: f"{self.get(f'message/{id}').text}\n{self.log()}")
 
     def captured(self, recipient: str, count: int = 1) -> list[bytes]:
         """Waits for so many mails for an address in the capture sink and gives them as they arrived, oldest first."""
@@ -170,7 +170,7 @@ class Gateway:
             numbers = [one["number"] for one in listed if recipient in one["recipients"]]
             return numbers if len(numbers) >= count else None
 
-        numbers = until(look, f"{count} mails for {recipient} in the sink")
+        numbers = until(look, f"{count} mails for {recipient} in the sink", tell=self.log)
         assert len(numbers) == count
         return [self.http("GET", f"/captured/{number}/source").body for number in sorted(numbers)]
 

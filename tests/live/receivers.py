@@ -5,7 +5,6 @@ import os
 import pwd
 import re
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,20 +82,17 @@ class Dump:
 
 
 def read_dump(dump: bytes) -> Dump | None:
-    """Reads a dump file (smtp-sink(1), message dump format); None when its end is not there yet."""
-    if not dump.endswith(b"\n"):
-        return None
+    """Reads a dump file (smtp-sink(1), message dump format); None when the mail in it has only begun."""
     head, received, content = dump.partition(b"Received: ")
-    if not received:
+    if not received or not dump.endswith(b"\n\n"):
         return None
     # the sink's own Received field goes over three lines
-    _, ends, content = re.split(rb"(\n(?![ \t]))", content, maxsplit=1)
+    content = re.split(rb"\n(?![ \t])", content, maxsplit=1)[1]
     sender = re.search(rb"^X-Mail-Args: <(.*?)>", head, re.MULTILINE)
     recipients = re.findall(rb"^X-Rcpt-Args: <(.*?)>", head, re.MULTILINE)
     assert sender, head
-    return Dump(
-        sender[1].decode(), tuple(address.decode() for address in recipients), content.replace(b"\n", b"\r\n")
-    )
+    content = content[:-1].replace(b"\n", b"\r\n")  # the dump has an empty line behind the mail
+    return Dump(sender[1].decode(), tuple(address.decode() for address in recipients), content)
 
 
 @contextmanager
@@ -153,9 +149,7 @@ class Postfix:
         """Ends it and waits until its master is gone."""
         pid = int((self._folder / "queue/pid/master.pid").read_text())
         run("postfix", "-c", self._conf, "stop")
-        deadline = time.monotonic() + STOP_SECONDS
-        while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        until(lambda: not Path(f"/proc/{pid}").exists(), "Postfix has ended")
 
     def mails(self, user: str) -> list[bytes]:
         """Gives what is in a mailbox, each mail with the CRLF line ends that it arrived with, newest last."""
@@ -255,8 +249,6 @@ def _write_certificate(folder: Path) -> None:
     )
     (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     (folder / "key.pem").chmod(0o600)

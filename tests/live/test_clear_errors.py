@@ -10,7 +10,6 @@ import pytest
 from tests.live.clients import RawClient, encoded, logged_in, mail, queued_id, raw_http
 from tests.live.gateway import Gateway, an_address
 from tests.live.verifiers import assert_verified
-from tests.live.waiting import until
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"

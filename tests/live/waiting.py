@@ -12,14 +12,17 @@ T = TypeVar("T")
 PAUSE_SECONDS = 0.02
 
 
-def until(look: Callable[[], T | None], what: str, seconds: float = 15.0) -> T:
-    """Gives the first result of `look` that is true. Fails, naming `what` was waited for, when the time is up."""
+def until(look: Callable[[], T | None], what: str, seconds: float = 15.0, tell: Callable[[], str] = str) -> T:
+    """Gives the first result of `look` that is true.
+
+    Fails when the time is up, naming `what` was waited for and what `tell` knows then.
+    """
     deadline = time.monotonic() + seconds
     while True:
         if found := look():
             return found
         if time.monotonic() > deadline:
-            pytest.fail(f"not within {seconds:g} s: {what}")
+            pytest.fail(f"not within {seconds:g} s: {what}\n{tell()}")
         time.sleep(PAUSE_SECONDS)
 
 
