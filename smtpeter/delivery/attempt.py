@@ -8,7 +8,7 @@ Raises `Misrouted` when the message belongs into another lane by now.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import assert_never
 
@@ -191,9 +191,21 @@ async def _over(
     exchange = await connection.transact(envelope, (rendered.block, rendered.content), may_finish)
     if not exchange.is_reusable or connection.messages_sent >= ways.messages_per_connection:
         await courier.leave()
-    if exchange.result.state is State.IDLE:
+    result = exchange.result
+    if result.state is State.IDLE:
         return None
-    return Attempted(judge(ways.verdicts, exchange.result), Sent(transfer, rendered.block))
+    if connection.messages_sent == 1:
+        result = _with_introduction(result, connection)
+    return Attempted(judge(ways.verdicts, result), Sent(transfer, rendered.block))
+
+
+def _with_introduction(result: Result, connection: Connection) -> Result:
+    """Gives the result of the first transaction of a connection with how the connection came about before it."""
+    return replace(
+        result,
+        durations={**connection.durations, **result.durations},
+        transcript=(*connection.transcript, *result.transcript),
+    )
 
 
 async def _places(ways: Ways, route: Mx | SmartHost | Capture, message: Message) -> list[_Place]:
