@@ -8,7 +8,7 @@
         assert [record.event.name for record in await gateway.events(id)] == ["attempt", "delivery"]
 
 The zone, the network and its hosts, the clock and the folder belong to the story: they stay when a gateway ends, by
-`close` in order or by `power_off` at once, and another one is started on the same files. Several gateways may run side
+`close` in order or by `process.power_off` at once, and another one is started on the same files. Several gateways may run side
 by side, each as a machine of its own.
 
 Everything happens on one thread in virtual time, commits included, so a story takes the same course each time.
@@ -33,11 +33,12 @@ from smtpeter.model.account import Account, Features, Identity
 from smtpeter.model.address import parse_address
 from smtpeter.model.message import Draft, Dsn, MessageId, Options, Received, Recipient, Source, SourceKind
 from smtpeter.store.driver import Executor
+from smtpeter.store.due import queue_counts
 from smtpeter.store.events import EventQuery, EventRecord, events_of
 from smtpeter.store.executor import InlineExecutor
 from smtpeter.store.messages import FINAL_STATES, MessageQuery, MessageRecord, message_record
 from smtpeter.store.people import NewAccount, NewDomain, put_account, put_domain, put_key
-from smtpeter.store.store import open_store
+from smtpeter.store.store import Store, open_store
 from smtpeter.testing.network import Network, Tls
 from smtpeter.testing.remote_host import Message, RemoteHost
 from smtpeter.testing.virtual_time import VirtualClock
@@ -65,32 +66,52 @@ class Arrivals(list[Message]):
         super().append(message)
 
 
-class _Tasks(WeakSet[asyncio.Task[Any]]):
-    """The tasks of one gateway."""
+class Process:
+    """What the death of a process ends: its tasks, and its hold on files. `is_off`: it is dead."""
+
+    def __init__(self) -> None:
+        self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self.store: Store | None = None
+        self.is_off = False
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Makes tasks that are begun here belong to this process."""
+        token = _running.set(self)
+        try:
+            yield
+        finally:
+            _running.reset(token)
+
+    def power_off(self) -> None:
+        """Ends whatever it does, at once: nothing more is written or said."""
+        self.is_off = True
+        for task in self._living():
+            task.cancel()
+
+    async def clear_away(self) -> None:
+        """Lets go of its files after `power_off`, as the system does."""
+        await asyncio.gather(*self._living(), return_exceptions=True)
+        if self.store is not None:
+            await self.store.close()
+
+    def _living(self) -> list[asyncio.Task[Any]]:
+        # a host is served by a task that the dialing process began, but lives elsewhere
+        return [task for task in self.tasks if not task.done() and not task.get_name().startswith("host ")]
 
 
-_inside: ContextVar[_Tasks | None] = ContextVar("inside", default=None)  # the gateway whose code is running
+_running: ContextVar[Process | None] = ContextVar("running", default=None)  # the process whose code is running
 
 
 def _new_task(
     loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any] | Generator[Any, None, Any], **more: Any
 ) -> asyncio.Task[Any]:
-    """Makes a task as the loop would, and notes to which gateway it belongs."""
+    """Makes a task as the loop would, and notes to which process it belongs."""
     task = asyncio.Task(coroutine, loop=loop, **more)
-    tasks = _inside.get()
-    if tasks is not None:
-        tasks.add(task)
+    process = _running.get()
+    if process is not None:
+        process.tasks.add(task)
     return task
-
-
-@contextlib.contextmanager
-def _being_inside(tasks: _Tasks) -> Iterator[None]:
-    """Makes tasks that are begun here belong to a gateway."""
-    token = _inside.set(tasks)
-    try:
-        yield
-    finally:
-        _inside.reset(token)
 
 
 @dataclass(slots=True)
@@ -99,8 +120,7 @@ class Gateway:
 
     house: House
     account: Account
-    tasks: _Tasks = field(repr=False)
-    is_off: bool = False
+    process: Process = field(repr=False)
 
     async def send(
         self,
@@ -122,7 +142,7 @@ class Gateway:
             received=Received("ESMTPSA", "client.example.org", "192.0.2.1"),
         )
         identity = Identity(account or self.account, "login:1", Features())
-        with _being_inside(self.tasks):
+        with self.process.running():
             return await self.house.intake.accept(identity, draft)
 
     async def events(self, id: MessageId) -> list[EventRecord]:
@@ -175,27 +195,19 @@ class Gateway:
         master = installation_key(self.house.config.server)
         await store.write(put_key, new_key(master, made.id, domain, selector, key, now))
 
+    async def quiet(self) -> None:
+        """Lets time pass until every message of every account is final."""
+        while True:
+            counts = await self.house.store.read(queue_counts, None)
+            if all(count.state in FINAL_STATES for count in counts):
+                return
+            await asyncio.sleep(1)
+
     async def close(self) -> None:
         """Ends it in order. No effect when it is off."""
-        if not self.is_off:
-            self.is_off = True
+        if not self.process.is_off:
+            self.process.is_off = True
             await self.house.close()
-
-    def power_off(self) -> None:
-        """Ends whatever it does, at once: nothing more is written or said."""
-        self.is_off = True
-        for task in self._own_tasks():
-            task.cancel()
-
-    async def clear_away(self) -> None:
-        """Lets go of the files after `power_off`, as the end of a process does."""
-        await asyncio.gather(*self._own_tasks(), return_exceptions=True)
-        self.house.identify.close()
-        await self.house.store.close()
-
-    def _own_tasks(self) -> list[asyncio.Task[Any]]:
-        # a host is served by a task that the dialing gateway began, but lives elsewhere
-        return [task for task in self.tasks if not task.done() and not task.get_name().startswith("host ")]
 
 
 class Story:
@@ -213,6 +225,7 @@ class Story:
             delivery=replace(config.delivery, **delivery),
         )
         self._folder = folder
+        self.processes: list[Process] = []
         self._gateways: list[Gateway] = []
         self._addresses = 0
 
@@ -222,6 +235,7 @@ class Story:
     async def __aexit__(self, *_: object) -> None:
         for gateway in self._gateways:
             await gateway.close()
+            gateway.house.identify.close()
         await self.network.close()
 
     def new_address(self) -> str:
@@ -270,12 +284,13 @@ class Story:
         """Starts a gateway on the files of the story; `executor` does what takes the disk its time."""
         asyncio.get_running_loop().set_task_factory(_new_task)
         disk = executor or InlineExecutor()
-        tasks = _Tasks()
-        with _being_inside(tasks):
-            store = await open_store(f"sqlite:{self._folder}/mail.sqlite", commits=disk, reads=disk)
+        process = Process()
+        self.processes.append(process)
+        with process.running():
+            process.store = await open_store(f"sqlite:{self._folder}/mail.sqlite", commits=disk, reads=disk)
             world = World(self.clock, self.zone, self.network, self.random.getrandbits)
-            house = await furnish(self.config, world, store, DELIVERS, node=node)
-            gateway = Gateway(house, await _account(house, "example"), tasks)
+            house = await furnish(self.config, world, process.store, DELIVERS, node=node)
+            gateway = Gateway(house, await _account(house, "example"), process)
             house.start()
         self._gateways.append(gateway)
         return gateway

@@ -21,12 +21,16 @@ class CuttingExecutor:
     """Runs calls in place until the one number `cut_at` (from 1); the power goes before or after it.
 
     From then on everything fails, as on a machine that is off. `calls` counts those that were carried out; a run
-    with `cut_at=0` is never cut and tells how many there are.
+    with `cut_at=0` is never cut and tells how many there are. `at_cut` is called at that moment, to stop whatever else
+    the machine is doing.
     """
 
-    def __init__(self, cut_at: int, when: Literal["before", "after"] = "before") -> None:
+    def __init__(
+        self, cut_at: int, when: Literal["before", "after"] = "before", at_cut: Callable[[], None] = lambda: None
+    ) -> None:
         self._cut_at = cut_at
         self._when = when
+        self._at_cut = at_cut
         self.calls = 0
         self.is_off = False
 
@@ -52,4 +56,5 @@ class CuttingExecutor:
 
     def _cut(self) -> None:
         self.is_off = True
+        self._at_cut()
         raise PowerCut(f"{self._when} call {self._cut_at}")
