@@ -29,6 +29,7 @@ class Lane:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._couriers: set[asyncio.Task[None]] = set()
         self._was_full = False
+        self._is_closing = False
         self.is_careful = False  # messages for this lane wait in the store until a courier is free for each
 
     @property
@@ -73,7 +74,7 @@ class Lane:
 
     async def take(self, idle_seconds: float) -> Message | None:
         """Gives the next message, waiting for one at most `idle_seconds`; None when there is none."""
-        if not self._waiting and idle_seconds > 0:
+        if not self._waiting and idle_seconds > 0 and not self._is_closing:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._idle.append(waiter)
             timer = asyncio.get_running_loop().call_later(idle_seconds, _wake, waiter)
@@ -86,7 +87,8 @@ class Lane:
         return self._waiting.popleft() if self._waiting else None
 
     def give_back(self) -> list[Message]:
-        """Empties the lane and sends idle couriers home; gives the messages that no courier had begun."""
+        """Empties the lane and sends couriers home once they are idle; gives the messages that no courier had begun."""
+        self._is_closing = True
         waiting = list(self._waiting)
         self._waiting.clear()
         for waiter in self._idle:

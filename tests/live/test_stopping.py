@@ -1,6 +1,7 @@
 """A gateway that is told to stop ends what it has begun, and the next one goes on where it was."""
 
 import socket
+import time
 
 import pytest
 
@@ -53,11 +54,13 @@ def test_client_that_leaves_within_data_leaves_nothing(tmp_path):
 
 def test_delivery_in_flight_is_finished_before_the_end(tmp_path):
     with smtp_sink(tmp_path / "sink", "-W", ".:1") as sink:
-        gateway = Gateway(tmp_path, "--smart-host", sink.place).start()
+        gateway = Gateway(tmp_path, "--smart-host", sink.place, DELIVERY__IDLE_TIME="5m").start()
         id = gateway.sent(recipient=an_address(), **SENDER, text="x")
         until(sink.mails, "the sink has the mail and keeps us waiting for its reply")
         assert [one["event"] for one in gateway.events(id)] == ["attempt"]
+        began = time.monotonic()
         gateway.stop()
+        assert time.monotonic() - began < 20, "connections that have nothing to do are not waited for"
         gateway.start()
         assert [one["event"] for one in gateway.events(id)] == ["attempt", "delivery"]
         gateway.stop()
