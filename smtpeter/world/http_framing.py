@@ -125,7 +125,20 @@ class RequestReader:
     hand to `body` or `head`.
     """
 
-    __slots__ = ("_chunks", "_host", "_left", "_limits", "_llhttp", "_partial", "_short_bytes", "_told", "rest")
+    __slots__ = (
+        "_chunks",
+        "_host",
+        "_left",
+        "_limits",
+        "_line",
+        "_line_octets",
+        "_llhttp",
+        "_partial",
+        "_short_bytes",
+        "_told",
+        "is_complete",
+        "rest",
+    )
 
     def __init__(self, limits: HttpLimits) -> None:
         self._limits = limits
@@ -133,21 +146,19 @@ class RequestReader:
         self._llhttp = httptools.HttpRequestParser(self._told)
         self._partial: _PartialHead | None = None
         self._host: bytes | None = None  # the last one, found to be well-formed
+        self._line_octets = b"\n"  # the last request line; most clients make the same call again
+        self._line = _Line("", b"", b"", False)
         self._left = 0  # of a body whose length was said
         self._chunks: _Chunks | None = None
         # a head up to this size exceeds no limit, however it is made up
         self._short_bytes = min(limits.max_request_line_bytes, limits.max_header_bytes)
+        self.is_complete = True
         self.rest = b""
 
     @property
     def has_part_of_head(self) -> bool:
         """True when octets of a request have come, but not its whole head."""
         return self._partial is not None and not self._partial.is_empty
-
-    @property
-    def is_complete(self) -> bool:
-        """True when the end of the request has come."""
-        return not self._left and self._chunks is None
 
     def head(self, data: bytes) -> Head | None:
         """Takes octets; gives the head when they complete it, and keeps what follows it in `rest`."""
@@ -177,14 +188,12 @@ class RequestReader:
                 self.rest = b""
             self._left -= len(data)
             content = framed = data
-            is_complete = not self._left
+            self.is_complete = not self._left
         else:
             content, framed, self.rest = chunks.read(data)
-            is_complete = chunks.is_complete
-            if is_complete:
-                self._chunks = None
+            self.is_complete = chunks.is_complete
         self._feed(framed)
-        if self._told.is_complete is not is_complete:
+        if self._told.is_complete is not self.is_complete:
             raise HttpRefusal("bad_request", reason="its body does not end where it says")
         return content
 
@@ -194,54 +203,57 @@ class RequestReader:
         told = self._told
         told.is_complete, told.fields = False, fields
         self._feed(octets)
+        if b" \r\n" in octets or b"\t\r\n" in octets:
+            fields[:] = [(name, value.rstrip(b" \t")) for name, value in fields]  # RFC 9112 5.1
         told.fields = []  # trailers must not come among the fields (RFC 9110 6.5.1)
-        line = _REQUEST_LINE.match(octets) or _RARE_REQUEST_LINE.match(octets)
-        if line is None:
-            raise HttpRefusal("bad_request", reason="the request line is not METHOD /path HTTP/1.1")
-        method, path, query, minor = line.groups()
-        is_old = minor == b"0"
+        if not octets.startswith(self._line_octets):
+            self._line = _understand_line(octets)
+            self._line_octets = octets[: octets.index(b"\n") + 1]
+        method, path, query, is_old = self._line
         named = dict(fields)
         if len(named) != len(fields):
             _join(named, fields)
-        self._check_host(named.get(b"host"), is_old=is_old)
+        host = named.get(b"host")
+        if host is None or host != self._host:
+            self._check_host(host, is_old=is_old)
         if b"content-length" in named or b"transfer-encoding" in named:
             self._expect_body(named, is_old=is_old)
+        else:
+            self.is_complete = True
         if told.is_complete is not self.is_complete:
             raise HttpRefusal("bad_request", reason="its body does not begin where it says")
         # RFC 9110 10.1.1: ignored in HTTP/1.0, and where there is no content
         expects = b"expect" in named and not is_old and _expects(named[b"expect"]) and not self.is_complete
         is_kept = _is_kept(named[b"connection"], is_old=is_old) if b"connection" in named else not is_old
-        if path is None:
-            path = b"/" if method != b"OPTIONS" else b"*"
-        return Head(method.decode("ascii"), path, query or b"", "1.0" if is_old else "1.1", fields, is_kept, expects)
+        return Head(method, path, query, "1.0" if is_old else "1.1", fields, is_kept, expects)
 
     def _check_host(self, host: bytes | None, *, is_old: bool) -> None:
         """Sees to it that there is a well-formed Host (RFC 9112 3.2)."""
         if host is None:
             if not is_old:
                 raise HttpRefusal("bad_request", reason="there is no Host header")
-        elif host != self._host:
-            if not _HOST.fullmatch(host):
-                raise HttpRefusal("bad_request", reason="the Host header is not a host name")
-            self._host = host
+        elif not _HOST.fullmatch(host):
+            raise HttpRefusal("bad_request", reason="the Host header is not a host name")
+        self._host = host
 
     def _expect_body(self, named: dict[bytes, bytes], *, is_old: bool) -> None:
         """Finds how the body ends (RFC 9112 6.3)."""
-        coding, length = named.get(b"transfer-encoding"), named.get(b"content-length", b"").rstrip(b" \t")
+        coding, length = named.get(b"transfer-encoding"), named.get(b"content-length", b"")
         if coding is not None:
             if is_old:  # RFC 9112 6.1
                 raise HttpRefusal("bad_request", reason="HTTP/1.0 has no Transfer-Encoding")
-            if coding.rstrip(b" \t").lower() != b"chunked":
+            if coding.lower() != b"chunked":
                 raise HttpRefusal("bad_request", reason="the only transfer coding that is understood is chunked")
             if length:
                 raise HttpRefusal("bad_request", reason="Content-Length and Transfer-Encoding exclude each other")
-            self._chunks = _Chunks(self._limits.max_body_bytes)
+            self._chunks, self.is_complete = _Chunks(self._limits.max_body_bytes), False
             return
         if not length.isdigit():
             raise HttpRefusal("bad_request", reason="Content-Length is not a number")
         if len(length) > _MAX_LENGTH_DIGITS or int(length) > self._limits.max_body_bytes:
             raise HttpRefusal("body_too_large", limit=self._limits.max_body_bytes)
-        self._left = int(length)
+        self._chunks, self._left = None, int(length)
+        self.is_complete = not self._left
 
     def _feed(self, octets: bytes) -> None:
         try:
@@ -262,6 +274,25 @@ class RequestReader:
         self._feed(without)
 
 
+class _Line(NamedTuple):
+    """A request line."""
+
+    method: str
+    path: bytes
+    query: bytes
+    is_old: bool
+
+
+def _understand_line(octets: bytes) -> _Line:
+    line = _REQUEST_LINE.match(octets) or _RARE_REQUEST_LINE.match(octets)
+    if line is None:
+        raise HttpRefusal("bad_request", reason="the request line is not METHOD /path HTTP/1.1")
+    method, path, query, minor = line.groups()
+    if path is None:
+        path = b"*" if method == b"OPTIONS" else b"/"
+    return _Line(method.decode("ascii"), path, query or b"", minor == b"0")
+
+
 def _join(named: dict[bytes, bytes], fields: Fields) -> None:
     """Deals with fields that came several times: one that may not is refused, Connection is a list (RFC 9110 5.3)."""
     names = [name for name, _ in fields]
@@ -280,7 +311,7 @@ def _is_kept(connection: bytes, *, is_old: bool) -> bool:
 
 def _expects(expectation: bytes) -> bool:
     """Gives True for the one expectation that there is (RFC 9110 10.1.1)."""
-    if expectation.rstrip(b" \t").lower() != b"100-continue":
+    if expectation.lower() != b"100-continue":
         raise HttpRefusal("expectation_failed")
     return True
 

@@ -25,7 +25,7 @@ from smtpeter.world.http_framing import Head, HttpLimits, HttpRefusal, RequestRe
 from smtpeter.world.log import log
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGISendEvent, HTTPScope
+    from uvicorn._types import ASGIReceiveEvent, ASGISendEvent, HTTPScope
 
 LINGER_SECONDS = 3.0
 STALL_SECONDS = 60.0  # without the client taking a byte of its answer
@@ -122,18 +122,18 @@ class LimitedHttp(HttpToolsProtocol):
                 self._since = self.loop.time()
             return
         self._is_new = False
-        content = b""
-        has_content = bool(reader.rest) and not reader.is_complete
-        if has_content:
-            content = reader.body(reader.rest)
+        content = b"" if reader.is_complete or not reader.rest else reader.body(reader.rest)
         cycle = self.cycle = self._cycle_of(head, is_complete=reader.is_complete)
-        cycle.body += content
         if reader.is_complete:
+            cycle.content = content
             self._complete(cycle)
         else:
             self._phase = _BODY
+            if content:
+                cycle.body += content
+                cycle.message_event.set()
             self._since, self._body_bytes = self.loop.time(), len(content)
-            cycle.waiting_for_100_continue = head.expects and not has_content  # RFC 9110 10.1.1
+            cycle.waiting_for_100_continue = head.expects and not content  # RFC 9110 10.1.1
             self._hold_back(cycle)
         self._start_asgi_task(cycle, self.app)
 
@@ -144,13 +144,12 @@ class LimitedHttp(HttpToolsProtocol):
             self._complete(cycle)
         else:
             self._hold_back(cycle)
-            cycle.message_event.set()
+        cycle.message_event.set()
 
     def _complete(self, cycle: "_Cycle") -> None:
         """The request is there; what came behind it waits until it is answered."""
         self._phase = _ANSWER
         cycle.more_body = False
-        cycle.message_event.set()
         self._ahead = self._reader.rest
         if self._ahead:
             self.transport.pause_reading()
@@ -262,9 +261,21 @@ class LimitedHttp(HttpToolsProtocol):
 
 
 class _Cycle(RequestResponseCycle):
-    """A request and its answer. `is_last`: the answer says that the connection ends, and the connection sees to it."""
+    """A request and its answer.
 
+    `content` is a body that was there in full when the request was opened. `is_last`: the answer says that the
+    connection ends, and the connection sees to it.
+    """
+
+    content: bytes | None = None
     is_last = False
+
+    async def receive(self) -> "ASGIReceiveEvent":
+        content = self.content
+        if content is None or self.disconnected:
+            return await super().receive()
+        self.content = None
+        return {"type": "http.request", "body": content, "more_body": False}
 
     async def send_500_response(self) -> None:
         """Answers for an application that failed, without the cause (W2)."""
