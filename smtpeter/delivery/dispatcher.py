@@ -43,6 +43,8 @@ from smtpeter.world.seams import DnsTrouble, World
 
 BOOKED_AHEAD = timedelta(seconds=45)
 PUSH_EVERY_SECONDS = 15.0
+CLOCK_STEP_SECONDS = 5.0  # a wall clock that gained or lost so much between two claims was set by somebody
+STEP_PAUSE_SECONDS = 3.0  # in which the other processes find that out too
 POLL_SECONDS = 1.0  # how late a message stored by another process may be noticed
 RESOLUTIONS_AT_ONCE = 50
 SITE_KEPT_SECONDS = 300.0  # how long the lane of a domain is taken for known
@@ -96,6 +98,7 @@ class Dispatcher:
         self._due = asyncio.Event()  # something may be due
         self._unrouted = asyncio.Event()  # something may lack a lane
         self._is_draining = False
+        self._wall_offset = self._offset()
 
     # --- what intake sees (intake.accept.Onward) ------------------------------------------------------------------
 
@@ -192,6 +195,7 @@ class Dispatcher:
         while not self._is_draining:
             self._due.clear()
             try:
+                await self._mind_clock_steps()
                 is_more = await self._claim_once()
                 wait = 0.0 if is_more else await self._seconds_to_next_due()
             except StoreUnavailable as error:
@@ -284,19 +288,40 @@ class Dispatcher:
     async def _push_for_ever(self) -> None:
         while True:
             await asyncio.sleep(PUSH_EVERY_SECONDS)
-            if not self._held:
-                continue
-            now = self._world.clock.now()
-            until = self._world.clock.monotonic() + BOOKED_AHEAD.total_seconds()
-            holdings = list(self._held.values())
             try:
-                held = tuple(Held(h.message.id, h.message.claim) for h in holdings)
-                lost = await self._store.write(push, Push(held, now + BOOKED_AHEAD))
+                await self._push()
             except StoreUnavailable as error:
                 log("push.store_unavailable", reason=str(error))  # the bookings run out by themselves
-                continue
-            for holding in holdings:
-                holding.until = 0.0 if holding.message.id in lost else until
+
+    async def _push(self) -> None:
+        """Books all that is held for longer, in one write."""
+        holdings = list(self._held.values())
+        if not holdings:
+            return
+        until = self._world.clock.monotonic() + BOOKED_AHEAD.total_seconds()
+        held = tuple(Held(h.message.id, h.message.claim) for h in holdings)
+        lost = await self._store.write(push, Push(held, self._world.clock.now() + BOOKED_AHEAD))
+        for holding in holdings:
+            holding.until = 0.0 if holding.message.id in lost else until
+
+    async def _mind_clock_steps(self) -> None:
+        """After a step of the wall clock, books what is held by the new time before anything is claimed by it (D13).
+
+        Bookings stand in the store as wall time. Without this a step forward would make all of them run out at once,
+        and a message could be claimed while it is being sent.
+        """
+        offset = self._offset()
+        step = offset - self._wall_offset
+        if abs(step) > CLOCK_STEP_SECONDS:
+            log("claim.clock_stepped", seconds=round(step))
+            await self._push()
+            await asyncio.sleep(STEP_PAUSE_SECONDS)
+        self._wall_offset = offset
+
+    def _offset(self) -> float:
+        """Gives by how much the wall clock is ahead of the monotonic one, in seconds."""
+        clock = self._world.clock
+        return clock.now().timestamp() - clock.monotonic()
 
     def _hold(self, message: Message) -> None:
         size = len(message.source.content)
