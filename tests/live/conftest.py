@@ -1,27 +1,50 @@
-"""Gateways that several tests share; each worker of a parallel run has its own."""
+"""Gateways: those that several tests share (each worker of a parallel run has its own), and fresh ones."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.live.gateway import Gateway
 
 
+@contextmanager
+def running(gateway: Gateway) -> Iterator[Gateway]:
+    """Gives a gateway that is started, and that must end well."""
+    gateway.start()
+    try:
+        yield gateway
+        gateway.stop()
+    finally:
+        gateway.discard()
+
+
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway as a newcomer starts it: every domain approved, all mail into its own sink."""
-    started = Gateway(tmp_path_factory.mktemp("gateway")).start()
-    yield started
-    started.stop()
+    with running(Gateway(tmp_path_factory.mktemp("gateway"))) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
 def strict_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway where sender domains must be approved, and that takes passwords inside TLS only."""
-    started = Gateway(
-        tmp_path_factory.mktemp("strict"),
-        DEVELOPMENT__APPROVE_ALL="false",
-        SMTP__ALLOW_INSECURE_AUTH="false",
-    ).start()
-    yield started
-    started.stop()
+    folder = tmp_path_factory.mktemp("strict")
+    strict = Gateway(folder, DEVELOPMENT__APPROVE_ALL="false", SMTP__ALLOW_INSECURE_AUTH="false")
+    with running(strict) as started:
+        yield started
+
+
+@pytest.fixture
+def new_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
+    """Starts a gateway of the test's own, with options and settings; nothing of it outlives the test."""
+    made: list[Gateway] = []
+
+    def start(*options: str, **environment: str) -> Gateway:
+        made.append(Gateway(tmp_path, *options, **environment))
+        return made[-1].start()
+
+    yield start
+    for gateway in made:
+        gateway.discard()

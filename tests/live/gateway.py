@@ -59,8 +59,12 @@ class Gateway:
     def start(self) -> "Gateway":
         """Starts it and waits for its ready file; on other ports when somebody was faster on these."""
         for _ in range(STARTS_TRIED):
-            if self._has_started():
-                return self
+            try:
+                if self._has_started():
+                    return self
+            except BaseException:
+                self.discard()
+                raise
         raise AssertionError(f"the gateway does not start: {self.log()}")
 
     def _has_started(self) -> bool:
@@ -93,13 +97,18 @@ class Gateway:
         try:
             return self._process.wait(STOP_SECONDS)
         finally:
-            self._process.kill()  # no effect on what has ended
-            self._process.wait()
+            self.discard()
 
     def stop(self) -> None:
         """Ends it as an operator does, and requires that it ends well."""
         self.terminate()
         assert self.exit_code() == 0, self.log()
+
+    def discard(self) -> None:
+        """Ends it at once if it still runs; for tests that have failed."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
 
     def log(self) -> str:
         """Gives what it has logged so far."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.live.clients import RawClient, encoded, logged_in, mail, queued_id, raw_http
+from tests.live.conftest import running
 from tests.live.gateway import Gateway, an_address
 from tests.live.verifiers import assert_verified
 
@@ -19,14 +20,13 @@ SENDER = {"from": "joe@example.com"}
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway that is asked for nothing but what it must refuse; at the end nothing may be in it."""
-    started = Gateway(
-        tmp_path_factory.mktemp("untouched"), SMTP__MAX_MESSAGE_BYTES="100000", HTTP__MAX_BODY_BYTES="200000"
-    ).start()
-    yield started
-    # one look for all tests of this gateway: whatever was queued, by whichever call, is still counted
-    assert started.queue_counts() == {}
-    assert started.http("GET", "/captured.json").json == []
-    started.stop()
+    folder = tmp_path_factory.mktemp("untouched")
+    small = Gateway(folder, SMTP__MAX_MESSAGE_BYTES="100000", HTTP__MAX_BODY_BYTES="200000")
+    with running(small) as started:
+        yield started
+        # one look for all tests of this gateway: whatever was queued, by whichever call, is still counted
+        assert started.queue_counts() == {}
+        assert started.http("GET", "/captured.json").json == []
 
 
 def post(gateway: Gateway, body: str, kind: str = JSON, token: str | None = None, **headers: str):

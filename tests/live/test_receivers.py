@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.clients import logged_in, mail, queued_id
+from tests.live.conftest import running
 from tests.live.gateway import Gateway, an_address
 from tests.live.programs import program, run
 from tests.live.receivers import Dump, Postfix, SmtpSink, postfix, smtp_sink
@@ -30,9 +31,8 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postfix]:
 @pytest.fixture(scope="module")
 def relay(receiver: Postfix, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway that hands everything to Postfix."""
-    started = Gateway(tmp_path_factory.mktemp("relay"), "--smart-host", receiver.place).start()
-    yield started
-    started.stop()
+    with running(Gateway(tmp_path_factory.mktemp("relay"), "--smart-host", receiver.place)) as started:
+        yield started
 
 
 def in_mailbox(server: Postfix, user: str, mark: str) -> email.message.EmailMessage:
@@ -79,8 +79,8 @@ def test_events_show_the_encryption_towards_postfix(relay, receiver):
     assert "secret" not in "\n".join(attempt["transcript"])
 
 
-def test_first_message_of_a_connection_tells_how_it_came_about(receiver, tmp_path):
-    gateway = Gateway(tmp_path, "--smart-host", receiver.place).start()
+def test_first_message_of_a_connection_tells_how_it_came_about(receiver, new_gateway):
+    gateway = new_gateway("--smart-host", receiver.place)
     attempts = []
     for _ in range(2):
         id = gateway.sent(recipient=JANE, **{"from": "joe@example.com"}, text="x")
@@ -193,24 +193,18 @@ class Station:
 def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
     program("smtp-sink")
     port = free_port()
-    started = Gateway(tmp_path_factory.mktemp("station"), "--smart-host", f"127.0.0.1:{port}").start()
-    yield Station(started, port)
-    started.stop()
+    with running(Gateway(tmp_path_factory.mktemp("station"), "--smart-host", f"127.0.0.1:{port}")) as started:
+        yield Station(started, port)
 
 
 def arrived(sink: SmtpSink, recipient: str) -> list[Dump]:
     return [dump for dump in sink.mails() if recipient in dump.recipients]
 
 
-def test_trusted_network_sends_two_hundred_messages_without_tls_and_auth(tmp_path):
+def test_trusted_network_sends_two_hundred_messages_without_tls_and_auth(new_gateway, tmp_path):
     with smtp_sink(tmp_path / "sink") as sink:
-        gateway = Gateway(
-            tmp_path,
-            "--smart-host",
-            sink.place,
-            SMTP__TRUSTED_NETWORKS="127.0.0.0/8=development",
-            SMTP__ALLOW_INSECURE_AUTH="false",
-        ).start()
+        trusted = {"SMTP__TRUSTED_NETWORKS": "127.0.0.0/8=development", "SMTP__ALLOW_INSECURE_AUTH": "false"}
+        gateway = new_gateway("--smart-host", sink.place, **trusted)
         place = gateway.ready["smtp"]
         sending = ("-s", "10", "-m", "200", "-l", "4096", "-d", "-N")
         addresses = ("-f", "joe@example.com", "-t", "jane@sink.example")

@@ -6,15 +6,15 @@ import time
 import pytest
 
 from tests.live.clients import RawClient, logged_in, mail, queued_id
-from tests.live.gateway import Gateway, an_address
+from tests.live.gateway import an_address
 from tests.live.receivers import SmtpSink, smtp_sink
 from tests.live.waiting import until
 
 SENDER = {"from": "joe@example.com"}
 
 
-def test_message_that_is_being_sent_is_taken_and_delivered_once(tmp_path):
-    gateway = Gateway(tmp_path).start()
+def test_message_that_is_being_sent_is_taken_and_delivered_once(new_gateway):
+    gateway = new_gateway()
     recipient, first = an_address(), gateway.ready
     with logged_in(gateway) as slow, RawClient(first["smtp"], first["ca"]) as idle:
         idle.line()
@@ -41,8 +41,8 @@ def test_message_that_is_being_sent_is_taken_and_delivered_once(tmp_path):
     gateway.stop()
 
 
-def test_client_that_leaves_within_data_leaves_nothing(tmp_path):
-    gateway = Gateway(tmp_path).start()
+def test_client_that_leaves_within_data_leaves_nothing(new_gateway):
+    gateway = new_gateway()
     with logged_in(gateway) as client:
         client.say("MAIL FROM:<joe@example.com>")
         client.say("RCPT TO:<jane@example.org>")
@@ -52,9 +52,9 @@ def test_client_that_leaves_within_data_leaves_nothing(tmp_path):
     assert gateway.queue_counts() == {}
 
 
-def test_delivery_in_flight_is_finished_before_the_end(tmp_path):
+def test_delivery_in_flight_is_finished_before_the_end(new_gateway, tmp_path):
     with smtp_sink(tmp_path / "sink", "-W", ".:1") as sink:
-        gateway = Gateway(tmp_path, "--smart-host", sink.place, DELIVERY__IDLE_TIME="5m").start()
+        gateway = new_gateway("--smart-host", sink.place, DELIVERY__IDLE_TIME="5m")
         id = gateway.sent(recipient=an_address(), **SENDER, text="x")
         until(sink.mails, "the sink has the mail and keeps us waiting for its reply")
         assert [one["event"] for one in gateway.events(id)] == ["attempt"]
@@ -67,10 +67,10 @@ def test_delivery_in_flight_is_finished_before_the_end(tmp_path):
         assert len(sink.mails()) == 1
 
 
-def test_what_waits_is_delivered_once_after_a_restart(tmp_path):
+def test_what_waits_is_delivered_once_after_a_restart(new_gateway, tmp_path):
     sink = SmtpSink(tmp_path / "sink").start()
     sink.stop()
-    gateway = Gateway(tmp_path, "--smart-host", sink.place).start()
+    gateway = new_gateway("--smart-host", sink.place)
     ids = [gateway.sent(recipient=an_address(), **SENDER, text="x") for _ in range(5)]
     for id in ids:
         gateway.event(id, "deferral")
@@ -91,16 +91,16 @@ def test_what_waits_is_delivered_once_after_a_restart(tmp_path):
         sink.stop()
 
 
-def test_ports_are_free_after_the_end(tmp_path):
-    gateway = Gateway(tmp_path).start()
+def test_ports_are_free_after_the_end(new_gateway):
+    gateway = new_gateway()
     place = gateway.ready["smtp"]
     gateway.stop()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((place["host"], place["port"]), timeout=5).close()
 
 
-def test_second_signal_does_not_break_the_drain(tmp_path):
-    gateway = Gateway(tmp_path).start()
+def test_second_signal_does_not_break_the_drain(new_gateway):
+    gateway = new_gateway()
     recipient = an_address()
     with logged_in(gateway) as client:
         client.say("MAIL FROM:<joe@example.com>")
