@@ -13,19 +13,14 @@ noticed at a fixed octet, everything else in a head when the head is complete.
 """
 
 import re
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import httptools
 
-from smtpeter.config.sections import Http
+from smtpeter.world.http_chunks import Chunks
+from smtpeter.world.http_limits import HttpLimits, HttpRefusal
 
 Fields = list[tuple[bytes, bytes]]
-
-MAX_EXTENSION_BYTES = 1024  # of all chunks of a body together
-MAX_TRAILER_BYTES = 1024
-MAX_TRAILERS = 16
 
 _HEAD_END = b"\r\n\r\n"
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
@@ -39,55 +34,8 @@ _RARE_REQUEST_LINE = re.compile(
 _UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*+", re.IGNORECASE)
 # uri-host [ ":" port ] (RFC 9110 7.2), as characters only: nothing here believes it (W8)
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*+")
-# chunk-size [ chunk-ext ] CRLF (RFC 9112 7.1); a size of 15 digits is larger than any limit
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15}+)(;[^\x00-\x08\x0a-\x1f\x7f]*+)?\r\n")
-_TRAILER_LINE = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[^\x00-\x08\x0a-\x1f\x7f]*+)?\r\n")
-_LONGEST_CHUNK_LINE = 15 + MAX_EXTENSION_BYTES + 2
 _MAX_LENGTH_DIGITS = 18
 _SINGLE = (b"host", b"content-length", b"transfer-encoding", b"expect")
-
-
-@dataclass(frozen=True, slots=True)
-class HttpLimits:
-    """How much a client may send and how long it may take (L14). A rate of 0 is no limit."""
-
-    max_request_line_bytes: int = 16 * 2**10
-    max_header_bytes: int = 32 * 2**10
-    header_time: timedelta = timedelta(seconds=15)
-    max_body_bytes: int = 50 * 2**20
-    min_body_bytes_per_second: int = 500
-    body_window: timedelta = timedelta(seconds=20)  # over which the rate of a body is taken
-    idle_time: timedelta = timedelta(seconds=75)  # between two requests of a connection
-
-    @classmethod
-    def of(cls, http: Http) -> Self:
-        """Gives the limits that the configuration names."""
-        return cls(
-            max_request_line_bytes=http.max_request_line_bytes,
-            max_header_bytes=http.max_header_bytes,
-            header_time=http.header_time,
-            max_body_bytes=http.max_body_bytes,
-            min_body_bytes_per_second=http.min_body_bytes_per_second,
-        )
-
-
-_REFUSALS = {
-    "bad_request": (400, "The request is not well-formed HTTP/1.1: {reason}."),
-    "request_timeout": (408, "The request came too slowly: {reason}; send it again."),
-    "body_too_large": (413, "The request body is larger than {limit} bytes; send less in one call."),
-    "request_line_too_long": (414, "The request line is longer than {limit} bytes; put the properties into the body."),
-    "expectation_failed": (417, "Only the expectation 100-continue can be met; leave the Expect header out."),
-    "headers_too_large": (431, "The header section is larger than {limit} bytes; send fewer or shorter fields."),
-}
-
-
-class HttpRefusal(Exception):
-    """The connection ends with this answer. `str()` is the sentence."""
-
-    def __init__(self, code: str, **values: object) -> None:
-        self.code = code
-        self.status, sentence = _REFUSALS[code]
-        super().__init__(sentence.format(**values))
 
 
 class Head(NamedTuple):
@@ -149,7 +97,7 @@ class RequestReader:
         self._line_octets = b"\n"  # the last request line; most clients make the same call again
         self._line = _Line("", b"", b"", False)
         self._left = 0  # of a body whose length was said
-        self._chunks: _Chunks | None = None
+        self._chunks: Chunks | None = None
         # a head up to this size exceeds no limit, however it is made up
         self._short_bytes = min(limits.max_request_line_bytes, limits.max_header_bytes)
         self.is_complete = True
@@ -246,7 +194,7 @@ class RequestReader:
                 raise HttpRefusal("bad_request", reason="the only transfer coding that is understood is chunked")
             if length:
                 raise HttpRefusal("bad_request", reason="Content-Length and Transfer-Encoding exclude each other")
-            self._chunks, self.is_complete = _Chunks(self._limits.max_body_bytes), False
+            self._chunks, self.is_complete = Chunks(self._limits.max_body_bytes), False
             return
         if not length.isdigit():
             raise HttpRefusal("bad_request", reason="Content-Length is not a number")
@@ -261,7 +209,7 @@ class RequestReader:
         except httptools.HttpParserUpgrade:
             self._stay(octets)
         except httptools.HttpParserError as error:
-            raise HttpRefusal("bad_request", reason=_plain(str(error))) from None
+            raise HttpRefusal("bad_request", reason=error) from None
 
     def _stay(self, octets: bytes) -> None:
         """Ignores a wish for another protocol (RFC 9110 7.8), where llhttp would not read the body any more."""
@@ -289,7 +237,10 @@ def _understand_line(octets: bytes) -> _Line:
         raise HttpRefusal("bad_request", reason="the request line is not METHOD /path HTTP/1.1")
     method, path, query, minor = line.groups()
     if path is None:
-        path = b"*" if method == b"OPTIONS" else b"/"
+        is_whole_server = method == b"OPTIONS"  # RFC 9112 3.2.4
+        if not is_whole_server and octets.startswith(method + b" * "):
+            raise HttpRefusal("bad_request", reason="only OPTIONS asks about *")
+        path = b"*" if is_whole_server else b"/"
     return _Line(method.decode("ascii"), path, query or b"", minor == b"0")
 
 
@@ -371,102 +322,3 @@ class _PartialHead:
             self._has_skipped = True
         first = bytes(octets[:1])
         return first == b"" or first.isupper() or (first == b"\r" == octets and not self._has_skipped)
-
-
-class _Chunks:
-    """A chunked body (RFC 9112 7.1). Lines are held back until they are complete, content passes at once."""
-
-    __slots__ = (
-        "_extensions",
-        "_held",
-        "_left",
-        "_limit",
-        "_room",
-        "_step",
-        "_trailer_bytes",
-        "_trailers",
-        "is_complete",
-    )
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._room = limit  # content that may still be announced
-        self._left = 0  # of the chunk at hand
-        self._held = b""
-        self._step = self._size
-        self._extensions = 0
-        self._trailers = 0
-        self._trailer_bytes = 0
-        self.is_complete = False
-
-    def read(self, data: bytes) -> tuple[bytes, bytes, bytes]:
-        """Gives the content, the octets of the body (a line that is not complete comes later), and what follows it."""
-        data = self._held + data
-        content = bytearray()
-        at = 0
-        while not self.is_complete:
-            after = self._step(data, at, content)
-            if after < 0:
-                break
-            at = after
-        framed, behind = data[:at], data[at:]
-        if self.is_complete:
-            return bytes(content), framed, behind
-        self._held = behind
-        return bytes(content), framed, b""
-
-    # each step gives the index behind what it took, -1 when more must come
-
-    def _size(self, data: bytes, at: int, content: bytearray) -> int:
-        line = _CHUNK_LINE.match(data, at)
-        if line is None:
-            return self._unfinished(data, at, _LONGEST_CHUNK_LINE, "a chunk has no proper size")
-        self._extensions += len(line[2] or b"")
-        if self._extensions > MAX_EXTENSION_BYTES:
-            raise HttpRefusal("bad_request", reason="there are too many chunk extensions")
-        self._left = int(line[1], 16)
-        self._room -= self._left
-        if self._room < 0:
-            raise HttpRefusal("body_too_large", limit=self._limit)
-        self._step = self._content if self._left else self._trailer
-        return line.end()
-
-    def _content(self, data: bytes, at: int, content: bytearray) -> int:
-        piece = data[at : at + self._left]
-        content += piece
-        self._left -= len(piece)
-        if not self._left:
-            self._step = self._end_of_chunk
-        return at + len(piece) if piece else -1
-
-    def _end_of_chunk(self, data: bytes, at: int, content: bytearray) -> int:
-        if data.startswith(b"\r\n", at):
-            self._step = self._size
-            return at + 2
-        return self._unfinished(data, at, 2, "a chunk is not as long as it says")
-
-    def _trailer(self, data: bytes, at: int, content: bytearray) -> int:
-        line = _TRAILER_LINE.match(data, at)
-        if line is None:
-            return self._unfinished(data, at, MAX_TRAILER_BYTES, "its trailer section is malformed or too large")
-        size = line.end() - at
-        if size == 2:
-            self.is_complete = True
-            return line.end()
-        self._trailers += 1
-        self._trailer_bytes += size
-        if self._trailers > MAX_TRAILERS or self._trailer_bytes > MAX_TRAILER_BYTES:
-            raise HttpRefusal("bad_request", reason="its trailer section is too large")
-        return line.end()
-
-    @staticmethod
-    def _unfinished(data: bytes, at: int, max_bytes: int, reason: str) -> int:
-        """Gives -1 while what begins at `at` may still become a line of `max_bytes`."""
-        if len(data) - at >= max_bytes or data.find(b"\n", at) >= 0:
-            raise HttpRefusal("bad_request", reason=reason)
-        return -1
-
-
-def _plain(text: str) -> str:
-    """Gives llhttp's reason as part of a sentence."""
-    return text[:1].lower() + text[1:].rstrip(".")

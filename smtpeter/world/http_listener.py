@@ -15,12 +15,12 @@ from typing import Any
 
 import uvicorn
 
-from smtpeter.world.http_framing import HttpLimits
+from smtpeter.world.http_limits import HttpLimits
 from smtpeter.world.http_protocol import LimitedHttp
 
 __all__ = ["HttpLimits", "HttpListener", "bind", "start"]
 
-CHECK_SECONDS = 1.0
+CHECK_SECONDS = (0.01, 1.0)  # at least, at most
 BACKLOG = 2048
 
 
@@ -107,7 +107,7 @@ async def start(
             raise OSError("the HTTP server ended while it started")
         await asyncio.sleep(0.005)
     shortest = min(limits.header_time, limits.body_window, limits.idle_time).total_seconds()
-    return HttpListener(server, listening, task, min(CHECK_SECONDS, shortest / 4))
+    return HttpListener(server, listening, task, min(max(shortest / 4, CHECK_SECONDS[0]), CHECK_SECONDS[1]))
 
 
 def bind(host: str, port: int) -> socket.socket:

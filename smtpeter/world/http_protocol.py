@@ -12,26 +12,24 @@ away for a moment, since closing at once would make its system discard our answe
 import asyncio
 import enum
 import secrets
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-import msgspec
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from smtpeter.world.http_framing import Head, HttpLimits, HttpRefusal, RequestReader
+from smtpeter.world.http_cycle import Cycle, EarlyCycle, OldCycle, error_body, error_fields
+from smtpeter.world.http_framing import Head, RequestReader
+from smtpeter.world.http_limits import HttpLimits, HttpRefusal
 from smtpeter.world.log import log
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGIReceiveEvent, ASGISendEvent, HTTPScope
+    from uvicorn._types import HTTPScope
 
 LINGER_SECONDS = 3.0
 STALL_SECONDS = 60.0  # without the client taking a byte of its answer
 _HELD_BYTES = 65536  # of a body that the application has not taken
-
-_INTERNAL_ERROR = "Something went wrong on our side; try again, and name the X-Request-Id when you report it."
 
 
 class _Phase(enum.Enum):
@@ -47,7 +45,7 @@ _HEAD, _BODY, _ANSWER, _END = _Phase  # a member's name is looked up slowly
 class LimitedHttp(HttpToolsProtocol):
     """One connection."""
 
-    cycle: "_Cycle"
+    cycle: Cycle
 
     def __init__(
         self,
@@ -146,7 +144,7 @@ class LimitedHttp(HttpToolsProtocol):
             self._hold_back(cycle)
         cycle.message_event.set()
 
-    def _complete(self, cycle: "_Cycle") -> None:
+    def _complete(self, cycle: Cycle) -> None:
         """The request is there; what came behind it waits until it is answered."""
         self._phase = _ANSWER
         cycle.more_body = False
@@ -154,12 +152,12 @@ class LimitedHttp(HttpToolsProtocol):
         if self._ahead:
             self.transport.pause_reading()
 
-    def _hold_back(self, cycle: "_Cycle") -> None:
+    def _hold_back(self, cycle: Cycle) -> None:
         """Lets the client wait for an application that does not take what is there; `receive` goes on reading."""
         if len(cycle.body) > _HELD_BYTES:
             self.flow.pause_reading()
 
-    def _cycle_of(self, head: Head, *, is_complete: bool) -> "_Cycle":
+    def _cycle_of(self, head: Head, *, is_complete: bool) -> Cycle:
         raw_path = head.path
         path = raw_path.decode("ascii")
         scope: HTTPScope = {
@@ -177,7 +175,7 @@ class LimitedHttp(HttpToolsProtocol):
             "headers": head.fields,
             "state": self.app_state.copy(),
         }
-        kind = _OldCycle if head.version == "1.0" else _Cycle if is_complete else _EarlyCycle
+        kind = OldCycle if head.version == "1.0" else Cycle if is_complete else EarlyCycle
         return kind(
             scope=scope,
             transport=self.transport,
@@ -203,7 +201,7 @@ class LimitedHttp(HttpToolsProtocol):
         match self._phase:
             case _Phase.HEAD:
                 self._check_head(waited)
-            case _Phase.BODY if self.flow.read_paused:
+            case _Phase.BODY if self.flow.read_paused or self.cycle.waiting_for_100_continue:
                 self._since, self._body_bytes = now, 0  # the application is the slow one
             case _Phase.BODY if waited >= self._limits.body_window.total_seconds():
                 if self._body_bytes < self._limits.min_body_bytes_per_second * waited:
@@ -235,6 +233,7 @@ class LimitedHttp(HttpToolsProtocol):
         if self._phase is _BODY:
             is_answered = self.cycle.response_started
             self.cycle.disconnected = True
+            self.cycle.waiting_for_100_continue = False
             self.cycle.message_event.set()
         if not is_answered:
             self.transport.write(self._refusal_answer(refusal))
@@ -244,8 +243,8 @@ class LimitedHttp(HttpToolsProtocol):
         request_id = secrets.token_hex(8)
         client = self.client[0] if self.client else ""
         log("http.refused", request=request_id, client=client, status=refusal.status, reason=str(refusal))
-        body = _error_body(refusal.code, str(refusal))
-        fields = [*self.server_state.default_headers, *_error_fields(body, request_id)]
+        body = error_body(refusal.code, str(refusal))
+        fields = [*self.server_state.default_headers, *error_fields(body, request_id)]
         lines = b"".join(b"%b: %b\r\n" % field for field in fields)
         return b"%b%b\r\n%b" % (STATUS_LINE[refusal.status], lines, body)
 
@@ -258,77 +257,3 @@ class LimitedHttp(HttpToolsProtocol):
             self.transport.write_eof()
         self.flow.resume_reading()
         self.transport.resume_reading()
-
-
-class _Cycle(RequestResponseCycle):
-    """A request and its answer.
-
-    `content` is a body that was there in full when the request was opened. `is_last`: the answer says that the
-    connection ends, and the connection sees to it.
-    """
-
-    content: bytes | None = None
-    is_last = False
-
-    async def receive(self) -> "ASGIReceiveEvent":
-        content = self.content
-        if content is None or self.disconnected:
-            return await super().receive()
-        self.content = None
-        return {"type": "http.request", "body": content, "more_body": False}
-
-    async def send_500_response(self) -> None:
-        """Answers for an application that failed, without the cause (W2)."""
-        body = _error_body("internal_error", _INTERNAL_ERROR)
-        headers = _error_fields(body, secrets.token_hex(8))
-        await self.send({"type": "http.response.start", "status": 500, "headers": headers})
-        await self.send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-class _EarlyCycle(_Cycle):
-    """The same for a request that has not come in full; its answer may come earlier."""
-
-    def send(self, message: "ASGISendEvent") -> Coroutine[Any, Any, None]:
-        if self.more_body and not self.response_started:
-            return self._begin_early(message)
-        return super().send(message)
-
-    async def _begin_early(self, message: "ASGISendEvent") -> None:
-        """Begins an answer before the request has been read: such an answer ends the connection (RFC 9112 9.3)."""
-        self.is_last, self.keep_alive = True, False
-        await super().send(message)
-        self.keep_alive = True  # else uvicorn would close at once, where the connection lingers
-
-
-class _OldCycle(_EarlyCycle):
-    """The same for HTTP/1.0, which has no chunks: an answer of unknown length ends with the connection."""
-
-    _is_unframed = False
-
-    def send(self, message: "ASGISendEvent") -> Coroutine[Any, Any, None]:
-        if message["type"] == "http.response.start" and not self.response_started:
-            headers = list(message.get("headers", ()))
-            names = {name.lower() for name, _ in headers}
-            if b"content-length" not in names:
-                self._is_unframed = True
-                self.chunked_encoding = False
-                self.keep_alive = False
-            elif self.keep_alive and not self.more_body and b"connection" not in names:
-                # RFC 9112 C.2.2: without it such a client takes the connection for ended
-                message = {**message, "headers": [*headers, (b"connection", b"keep-alive")]}
-        elif message["type"] == "http.response.body" and self._is_unframed:
-            self.expected_content_length = len(message.get("body", b""))
-        return super().send(message)
-
-
-def _error_body(code: str, message: str) -> bytes:
-    return msgspec.json.encode({"error": {"code": code, "message": message}})
-
-
-def _error_fields(body: bytes, request_id: str) -> list[tuple[bytes, bytes]]:
-    return [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"connection", b"close"),
-        (b"x-request-id", request_id.encode("ascii")),
-    ]

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smtpeter.world.http_framing import HttpLimits, HttpRefusal, RequestReader
+from smtpeter.world.http_framing import RequestReader
+from smtpeter.world.http_limits import HttpLimits, HttpRefusal
 
 LIMITS = HttpLimits(max_request_line_bytes=300, max_header_bytes=1024, max_body_bytes=1000)
 
@@ -79,6 +80,7 @@ REFUSED = {
     "8 bit in the address": (b"GET /\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     "fragment": (b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     "address that is no path": (b"GET a HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    "asterisk of another method": (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     "tunnel": (b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 400),
     "two empty lines before": (b"\r\n\r\n" + GET + b"\r\n", 400),
     "TLS": (b"\x16\x03\x01\x02\x00\x01", 400),

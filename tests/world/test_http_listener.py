@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,6 +14,7 @@ import pytest
 
 from smtpeter.world import http_listener
 from smtpeter.world.http_listener import HttpLimits, HttpListener
+from tests.dialogues import client_context, server_context
 
 LIMITS = HttpLimits(max_request_line_bytes=300, max_header_bytes=1024, max_body_bytes=200_000)
 GET = b"GET /v1/x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -49,8 +51,10 @@ class Echo:
 
 
 @contextlib.asynccontextmanager
-async def serving(app: App, limits: HttpLimits = LIMITS) -> AsyncIterator[HttpListener]:
-    listener = await http_listener.start(app, http_listener.bind("127.0.0.1", 0), None, 1, limits)
+async def serving(
+    app: App, limits: HttpLimits = LIMITS, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[HttpListener]:
+    listener = await http_listener.start(app, http_listener.bind("127.0.0.1", 0), tls, 1, limits)
     try:
         yield listener
     finally:
@@ -95,8 +99,9 @@ class Answer:
 
 
 @contextlib.asynccontextmanager
-async def talking(listener: HttpListener) -> AsyncIterator[Client]:
-    client = Client(*await asyncio.open_connection("127.0.0.1", listener.port))
+async def talking(listener: HttpListener, tls: ssl.SSLContext | None = None) -> AsyncIterator[Client]:
+    name = "localhost" if tls else None
+    client = Client(*await asyncio.open_connection("127.0.0.1", listener.port, ssl=tls, server_hostname=name))
     try:
         yield client
     finally:
@@ -428,6 +433,22 @@ async def test_an_application_that_takes_its_time_is_not_the_clients_fault() -> 
         assert (await client.answer()).status == 200
 
 
+async def test_a_client_that_waits_for_100_waits_for_the_application() -> None:
+    is_released = asyncio.Event()
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await is_released.wait()
+        await Echo()(scope, receive, send)
+
+    async with serving(app, HttpLimits(body_window=ms(50))) as listener, talking(listener) as client:
+        await client.say(POST + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+        await asyncio.sleep(0.15)
+        is_released.set()
+        assert (await client.answer()).status == 100
+        await client.say(b"abc")
+        assert (await client.answer()).body == b"abc"
+
+
 async def test_a_client_that_does_not_read_is_dropped_in_the_end() -> None:
     async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         body = b"a" * 30_000_000
@@ -481,6 +502,15 @@ async def test_closing_answers_what_is_at_hand_and_lets_the_idle_go() -> None:
         is_released.set()
         assert b"connection: close" in (await busy.answer()).head
         await closing
+
+
+async def test_a_refusal_over_tls_can_be_read_before_the_end() -> None:
+    async with serving(deny, tls=server_context()) as listener, talking(listener, client_context()) as client:
+        await client.say(POST + b"Content-Length: 200000\r\n\r\n", *[b"a" * 20_000] * 5, b"a")
+        assert (await client.answer()).status == 401
+        assert listener.open_connections == 1
+        listener.check(asyncio.get_running_loop().time() + 60)
+        assert await client.rest() == b""
 
 
 async def test_path_and_query_reach_the_application_as_they_were_sent() -> None:
