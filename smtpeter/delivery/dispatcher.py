@@ -46,7 +46,7 @@ PUSH_EVERY_SECONDS = 15.0
 CLOCK_STEP_SECONDS = 5.0  # a wall clock that gained or lost so much between two claims was set by somebody
 STEP_PAUSE_SECONDS = 3.0  # in which the other processes find that out too
 POLL_SECONDS = 1.0  # how late a message stored by another process may be noticed
-RESOLUTIONS_AT_ONCE = 50
+RESOLUTIONS_AT_ONCE = 200
 SITE_KEPT_SECONDS = 300.0  # how long the lane of a domain is taken for known
 MAX_SITES = 50_000
 
@@ -95,6 +95,8 @@ class Dispatcher:
         self._sites: dict[str, tuple[float, str]] = {}
         self._rotation = Rotation()
         self._unrouted_rotation = Rotation()
+        self._looked_up: set[str] = set()  # domains whose lane is being found
+        self._is_short_of_room = False
         self._due = asyncio.Event()  # something may be due
         self._unrouted = asyncio.Event()  # something may lack a lane
         self._is_draining = False
@@ -149,7 +151,9 @@ class Dispatcher:
         lane = self._lanes.get(message.lane)
         if lane is not None and lane.is_careful:
             asyncio.get_running_loop().call_soon(self._due.set)  # when the courier is free, a moment from now
-        elif message.lane in self._behind and not self._is_full(message.lane):
+        elif (message.lane in self._behind and not self._is_full(message.lane)) or (
+            self._is_short_of_room and self._has_room(self._settings.claim_batch, 0)
+        ):
             self._due.set()
 
     async def send_to_lane(self, message: Message, lane: str) -> None:
@@ -208,9 +212,10 @@ class Dispatcher:
         """Claims one batch; True when there may be more that could be held now."""
         limit = min(self._settings.claim_batch, self._settings.max_held - len(self._held))
         room = self._settings.max_held_bytes - self._held_bytes
-        if limit <= 0 or room <= 0:
+        self._is_short_of_room = limit <= 0 or room <= 0
+        if self._is_short_of_room:
             return False
-        full = frozenset(key for key, lane in self._lanes.items() if lane.is_full)
+        full = self._closed_lanes()
         careful = [lane for key, lane in self._lanes.items() if lane.is_careful and key not in full]
         if careful:
             limit = min(limit, sum(lane.free_couriers for lane in careful))
@@ -224,6 +229,12 @@ class Dispatcher:
         await self._lay_into_lanes(messages)
         self._forget_empty_lanes()
         return bool(messages)
+
+    def _closed_lanes(self) -> frozenset[str]:
+        """Gives the lanes for which nothing is to be claimed now."""
+        return frozenset(
+            key for key, lane in self._lanes.items() if lane.is_full or (lane.is_careful and lane.free_couriers == 0)
+        )
 
     async def _lay_into_lanes(self, messages: list[Message]) -> None:
         """Holds what was claimed, but hands back a suspect that would have to wait for a courier (D11).
@@ -247,31 +258,44 @@ class Dispatcher:
 
     async def _seconds_to_next_due(self) -> float:
         now = self._world.clock.now()
-        full = frozenset(key for key, lane in self._lanes.items() if lane.is_full)
-        due = await self._store.read(next_due, NextDueQuery(now, full))
-        return POLL_SECONDS if due is None else min(POLL_SECONDS, max(0.001, (due - now).total_seconds()))
+        due = await self._store.read(next_due, NextDueQuery(now, self._closed_lanes()))
+        # what is due now and was not claimed waits for its lane, or for room; both are told
+        return POLL_SECONDS if due is None or due <= now else min(POLL_SECONDS, (due - now).total_seconds())
 
     async def _route_for_ever(self) -> None:
-        """Finds lanes for messages that have none yet, a few domains at a time."""
-        while not self._is_draining:
-            self._unrouted.clear()
-            try:
-                request = UnroutedRequest(
-                    self._world.clock.now(), RESOLUTIONS_AT_ONCE, rotation=self._unrouted_rotation
-                )
-                found = await self._store.write(unrouted, request)
-                await asyncio.gather(*map(self._route, found))
-            except StoreUnavailable:
-                found = []
-            if found:
-                self._due.set()
-            else:
-                await _set_or_after(self._unrouted, POLL_SECONDS)
+        """Finds lanes for messages that have none yet; a domain that is looked up slowly delays no other."""
+        async with asyncio.TaskGroup() as lookups:
+            while not self._is_draining:
+                self._unrouted.clear()
+                found = await self._find_unrouted()
+                for unrouted in found:
+                    self._looked_up.add(unrouted.domain)
+                    lookups.create_task(self._route(unrouted), name=f"route {unrouted.domain}")
+                if not found:
+                    await _set_or_after(self._unrouted, POLL_SECONDS)
+
+    async def _find_unrouted(self) -> list[UnroutedDomain]:
+        limit = RESOLUTIONS_AT_ONCE - len(self._looked_up)
+        if limit <= 0:
+            return []
+        now = self._world.clock.now()
+        request = UnroutedRequest(now, limit, frozenset(self._looked_up), self._unrouted_rotation)
+        try:
+            return await self._store.write(unrouted, request)
+        except StoreUnavailable:
+            return []
 
     async def _route(self, unrouted: UnroutedDomain) -> None:
-        lane = await self._resolve(unrouted.domain)
-        now = self._world.clock.now()
-        await self._store.write(assign_lanes, Assignment(unrouted.account, unrouted.domain, lane, now))
+        try:
+            lane = await self._resolve(unrouted.domain)
+            now = self._world.clock.now()
+            await self._store.write(assign_lanes, Assignment(unrouted.account, unrouted.domain, lane, now))
+        except StoreUnavailable as error:
+            log("route.store_unavailable", reason=str(error))
+            await asyncio.sleep(POLL_SECONDS)
+        finally:
+            self._looked_up.discard(unrouted.domain)
+        self.nudge()
 
     async def _resolve(self, domain: str) -> str:
         """Gives the lane of a domain; a lane of its own when DNS has trouble, which the attempt will then report."""
