@@ -9,6 +9,7 @@ import contextlib
 import gc
 import os
 import secrets
+import shlex
 import signal
 import sys
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import uvloop
 
-from smtpeter.config import Config, Listen, Via
+from smtpeter.config import Config, Listen, Server, Via
 from smtpeter.delivery.attempt import Ways
 from smtpeter.delivery.carry import Carrier
 from smtpeter.delivery.dispatcher import Dispatcher, DispatchSettings
@@ -390,6 +391,12 @@ def with_free_ports(config: Config) -> Config:
     )
 
 
+def _why(data_dir: Path) -> str:
+    """Gives `smtpeter why` as it has to be typed here, without the id."""
+    elsewhere = [] if data_dir == Server().data_dir else ["--data-dir", str(data_dir)]
+    return shlex.join([sys.argv[0], "why", *elsewhere])
+
+
 async def _greet(house: House, world: World, options: ServeOptions) -> None:
     """Writes the ready file and prints what a newcomer needs."""
     config = house.config
@@ -407,6 +414,7 @@ async def _greet(house: House, world: World, options: ServeOptions) -> None:
         smtps=("127.0.0.1", house.submission_tls[0].port),
         sink=("127.0.0.1", house.sink.port) if house.sink else None,
         ca_file=(house.ca_file or data_dir).resolve(),
+        why=_why(data_dir),
         access=access,
     )
     print(quick_start(places), flush=True)

@@ -47,6 +47,7 @@ class Places:
     smtps: tuple[str, int]
     sink: tuple[str, int] | None
     ca_file: Path
+    why: str  # the command that tells what became of a message, without its id
     access: DevelopmentAccess = field(repr=False)
 
 
@@ -116,7 +117,7 @@ Or by SMTP, with STARTTLS and a login:
     --from joe@example.com --to jane@example.org --header 'Subject: Hello'
 
 {delivery}
-What became of it:  .venv/bin/smtpeter why ID
+What became of it:  {places.why} ID
 
 SMTP with TLS from the first byte: {places.smtps[0]}:{places.smtps[1]}; the certificate's authority: {places.ca_file}
 """
