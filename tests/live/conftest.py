@@ -1,23 +1,12 @@
 """Gateways: those that several tests share (each worker of a parallel run has its own), and fresh ones."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.live.gateway import Gateway
-
-
-@contextmanager
-def running(gateway: Gateway) -> Iterator[Gateway]:
-    """Gives a gateway that is started, and that must end well."""
-    gateway.start()
-    try:
-        yield gateway
-        gateway.stop()
-    finally:
-        gateway.discard()
+from tests.live.gateway import Gateway, running
+from tests.live.receivers import open_folder
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +23,13 @@ def strict_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
     strict = Gateway(folder, DEVELOPMENT__APPROVE_ALL="false", SMTP__ALLOW_INSECURE_AUTH="false")
     with running(strict) as started:
         yield started
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """Is `tmp_path` for servers that work as another user."""
+    with open_folder() as folder:
+        yield folder
 
 
 @pytest.fixture

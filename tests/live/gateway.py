@@ -10,6 +10,8 @@ import subprocess
 import sys
 import urllib.parse
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,12 +73,12 @@ class Gateway:
         ready_file = self.folder / "ready.json"
         ready_file.unlink(missing_ok=True)
         command = [PROGRAM, "serve", "--dev", "--data-dir", self.data_dir, "--ready-file", ready_file]
-        with (self.folder / "log").open("ab") as log:
+        with (self.folder / "log").open("ab") as log, (self.folder / "printed").open("wb") as printed:
             self._process = subprocess.Popen(
                 [*command, "--port-base", str(_port_base()), *self._options],
                 cwd=self.folder,
                 env=self._environment,
-                stdout=subprocess.DEVNULL,
+                stdout=printed,
                 stderr=log,
             )
         process = self._process
@@ -113,6 +115,10 @@ class Gateway:
     def log(self) -> str:
         """Gives what it has logged so far."""
         return (self.folder / "log").read_text("utf-8", "replace")
+
+    def printed(self) -> str:
+        """Gives what it has printed since its last start."""
+        return (self.folder / "printed").read_text("utf-8")
 
     # --- by HTTP
 
@@ -218,6 +224,17 @@ class Gateway:
         for row in self.command_json("queue", "list"):
             counts[row["state"]] = counts.get(row["state"], 0) + row["count"]
         return counts
+
+
+@contextmanager
+def running(gateway: Gateway) -> Iterator[Gateway]:
+    """Gives a gateway that is started, and that must end well."""
+    gateway.start()
+    try:
+        yield gateway
+        gateway.stop()
+    finally:
+        gateway.discard()
 
 
 def _port_base() -> int:

@@ -5,6 +5,7 @@ import os
 import pwd
 import re
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,8 +23,23 @@ STARTS_TRIED = 5
 STOP_SECONDS = 20.0
 
 
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """Gives a folder into which every user can come, and removes it at the end.
+
+    Started by root these servers work as another user, and pytest closes its own folders to all others.
+    """
+    with tempfile.TemporaryDirectory(prefix="smtpeter-live-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
+
+
 class SmtpSink:
-    """smtp-sink, which keeps each transaction in a file. `options` make it refuse, drop or wait (smtp-sink(1))."""
+    """smtp-sink, which keeps each transaction in a file. `options` make it refuse, drop or wait (smtp-sink(1)).
+
+    Its folder, and that of Postfix, is to be one within an `open_folder`.
+    """
 
     def __init__(self, folder: Path, *options: str, port: int = 0) -> None:
         self.port = port
@@ -48,9 +64,8 @@ class SmtpSink:
         self._folder.mkdir(exist_ok=True)
         user: list[str] = []
         if os.geteuid() == 0:
-            # it refuses to run as root; the way to the folder must be open to the user that it becomes
+            # it refuses to run as root
             os.chown(self._folder, pwd.getpwnam("postfix").pw_uid, -1)
-            _open_way(self._folder)
             user = ["-u", "postfix"]
         self._process = process = subprocess.Popen(
             [program("smtp-sink"), *user, "-d", f"{self._folder}/mail.", *self._options, f"127.0.0.1:{port}", "256"],
@@ -98,9 +113,9 @@ def read_dump(dump: bytes) -> Dump | None:
 @contextmanager
 def smtp_sink(folder: Path, *options: str) -> Iterator[SmtpSink]:
     """Gives a running smtp-sink."""
-    sink = SmtpSink(folder, *options).start()
+    sink = SmtpSink(folder, *options)
     try:
-        yield sink
+        yield sink.start()
     finally:
         sink.stop()
 
@@ -129,7 +144,6 @@ class Postfix:
             folder.mkdir(parents=True)
         for owned in ("data", "mail"):
             os.chown(self._folder / owned, pwd.getpwnam("postfix").pw_uid, -1)
-        _open_way(self._folder)
         _write_certificate(self._conf)
         for _ in range(STARTS_TRIED):
             self.port = free_port()
@@ -146,8 +160,11 @@ class Postfix:
         return bool(until(lambda: listens(self.port) or not pid.exists(), "Postfix listens")) and pid.exists()
 
     def stop(self) -> None:
-        """Ends it and waits until its master is gone."""
-        pid = int((self._folder / "queue/pid/master.pid").read_text())
+        """Ends it and waits until its master is gone; no effect when it does not run."""
+        pid_file = self._folder / "queue/pid/master.pid"
+        if not pid_file.exists():
+            return
+        pid = int(pid_file.read_text())
         run("postfix", "-c", self._conf, "stop")
         until(lambda: not Path(f"/proc/{pid}").exists(), "Postfix has ended")
 
@@ -216,20 +233,14 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 @contextmanager
-def postfix(folder: Path) -> Iterator[Postfix]:
+def postfix() -> Iterator[Postfix]:
     """Gives a running Postfix."""
-    server = Postfix(folder).start()
-    try:
-        yield server
-    finally:
-        server.stop()
-
-
-def _open_way(folder: Path) -> None:
-    """Lets every user pass through the folders above this one, as far as they are ours."""
-    for above in (folder, *folder.parents):
-        if above.stat().st_uid == os.geteuid() and above != Path("/"):
-            above.chmod(above.stat().st_mode | 0o711)
+    with open_folder() as folder:
+        server = Postfix(folder)
+        try:
+            yield server.start()
+        finally:
+            server.stop()
 
 
 def _write_certificate(folder: Path) -> None:

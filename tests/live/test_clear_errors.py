@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.live.clients import RawClient, encoded, logged_in, mail, queued_id, raw_http
-from tests.live.conftest import running
-from tests.live.gateway import Gateway, an_address
+from tests.live.gateway import Gateway, an_address, running
 from tests.live.verifiers import assert_verified
 
 FORM = "application/x-www-form-urlencoded"

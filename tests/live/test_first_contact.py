@@ -10,8 +10,9 @@ from urllib.parse import urlencode, urlsplit
 
 from tests.live.clients import encoded, logged_in, mail, queued_id, raw_http, simple_message
 from tests.live.gateway import Gateway, an_address
-from tests.live.programs import run
+from tests.live.programs import program, run
 from tests.live.verifiers import assert_verified, development_records, dkimpy_verifies, opendkim_report
+from tests.live.waiting import until
 
 
 def arrives_signed(gateway: Gateway, recipient: str, domain: str = "example.com") -> bytes:
@@ -44,6 +45,8 @@ def assert_lookups_answer(gateway: Gateway, id: str, recipient: str, envelope: s
     assert mime.headers["content-type"] == "message/rfc822"
     (arrived,) = gateway.captured(recipient)
     assert mime.body == arrived, "mime/ID is not what was sent"
+    assert f"Delivered: the server of {recipient} took it." in gateway.command("why", id)
+    assert gateway.command_json("message", id)["message"]["recipient"] == recipient
 
 
 def test_form_request_of_an_http_1_0_client_arrives_signed(gateway):
@@ -222,6 +225,43 @@ def test_mime_of_a_send_call_leaves_as_it_was_written(gateway):
     assert b"X-Kept: yes\r\n" in message
     assert b"x-smtpeter" not in message.lower()
     assert gateway.events(id)[0]["data"]["tags"] == ["a", "b"]
+
+
+def test_commands_of_the_printed_quick_start_work_as_they_are_printed(gateway):
+    printed = gateway.printed()
+    commands = printed.replace("\\\n", "").replace('",\n', '",')
+    by_curl = next(line for line in commands.splitlines() if line.strip().startswith("curl "))
+    by_swaks = next(line for line in commands.splitlines() if line.strip().startswith("swaks "))
+    why = printed.partition("What became of it:")[2].splitlines()[0].removesuffix("ID")
+    program("curl"), program("swaks")
+    before = gateway.http("GET", "/captured.json").json
+    (id,) = json.loads(run("sh", "-c", by_curl + " -sS").split("\n")[-1])
+    run("sh", "-c", by_swaks)
+    gateway.event(id, "delivery")
+    assert "Delivered" in run("sh", "-c", why + id)
+    known = {one["number"] for one in before}
+
+    def look() -> list[str] | None:
+        new = [one for one in gateway.http("GET", "/captured.json").json if one["number"] not in known]
+        return [one["subject"] for one in new] if len(new) == 2 else None
+
+    assert until(look, "both mails in the sink") == ["Hello", "Hello"]
+    assert gateway.http("GET", printed.partition("Look at it: http://" + gateway.host)[2].split()[0]).status == 200
+
+
+def test_large_message_arrives_whole(gateway):
+    recipient = an_address()
+    lines = (f"{number:06}. {'abcdefghij' * 6}\r\n" for number in range(170_000))
+    body = "".join(lines)  # 12 MB
+    with logged_in(gateway) as client:
+        client.say("MAIL FROM:<joe@example.com>")
+        client.say(f"RCPT TO:<{recipient}>")
+        client.say("DATA")
+        client.write(mail("joe@example.com", recipient, text=body))
+        queued_id(client.say("."))
+    (message,) = gateway.captured(recipient)
+    assert message.partition(b"\r\n\r\n")[2] == body.encode()
+    assert dkimpy_verifies(message, development_records(gateway, "example.com"))
 
 
 def test_verifiers_of_these_tests_reject_a_changed_mail(gateway):

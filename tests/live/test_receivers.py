@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.clients import logged_in, mail, queued_id
-from tests.live.conftest import running
-from tests.live.gateway import Gateway, an_address
+from tests.live.gateway import Gateway, an_address, running
 from tests.live.programs import program, run
 from tests.live.receivers import Dump, Postfix, SmtpSink, postfix, smtp_sink
 from tests.live.verifiers import assert_verified, development_records, dkimpy_verifies
@@ -23,8 +22,8 @@ NOBODY = f"nobody@{Postfix.DOMAIN}"
 
 
 @pytest.fixture(scope="module")
-def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postfix]:
-    with postfix(tmp_path_factory.mktemp("postfix")) as server:
+def receiver() -> Iterator[Postfix]:
+    with postfix() as server:
         yield server
 
 
@@ -52,9 +51,9 @@ def raw_in_mailbox(server: Postfix, user: str, mark: str) -> bytes:
 
 def test_postfix_has_the_body_octet_for_octet_and_a_signature_that_holds(relay, receiver):
     mark = an_address()
-    body = "Line\r\n.dot\r\n..\r\n\t tab and blank \r\n" + "x" * 900 + "\r\n\r\nEnd without empty lines\r\n"
+    body = "Line\r\n.dot\r\n..\r\n\t tab and blank \r\n" + "x" * 900 + "\r\n\r\nGrüße as they are\r\n"
     with logged_in(relay) as client:
-        client.say("MAIL FROM:<joe@example.com>")
+        client.say("MAIL FROM:<joe@example.com> BODY=8BITMIME")
         client.say(f"RCPT TO:<{JANE}>")
         client.say("DATA")
         stuffed = mail("joe@example.com", JANE, mark, body).replace(b"\r\n.", b"\r\n..")
@@ -201,8 +200,8 @@ def arrived(sink: SmtpSink, recipient: str) -> list[Dump]:
     return [dump for dump in sink.mails() if recipient in dump.recipients]
 
 
-def test_trusted_network_sends_two_hundred_messages_without_tls_and_auth(new_gateway, tmp_path):
-    with smtp_sink(tmp_path / "sink") as sink:
+def test_trusted_network_sends_two_hundred_messages_without_tls_and_auth(new_gateway, open_path):
+    with smtp_sink(open_path / "sink") as sink:
         trusted = {"SMTP__TRUSTED_NETWORKS": "127.0.0.0/8=development", "SMTP__ALLOW_INSECURE_AUTH": "false"}
         gateway = new_gateway("--smart-host", sink.place, **trusted)
         place = gateway.ready["smtp"]
@@ -219,15 +218,15 @@ def test_trusted_network_sends_two_hundred_messages_without_tls_and_auth(new_gat
     assert all(dkimpy_verifies(dump.content, records) for dump in mails)
 
 
-def test_recipient_that_is_put_off_is_tried_again_and_arrives_once(station, tmp_path):
+def test_recipient_that_is_put_off_is_tried_again_and_arrives_once(station, open_path):
     gateway, recipient = station.gateway, an_address()
-    with station.host(tmp_path, "-r", "RCPT", "-b", "451 4.7.1 Greylisted, come back later"):
+    with station.host(open_path, "-r", "RCPT", "-b", "451 4.7.1 Greylisted, come back later"):
         id = gateway.sent(recipient=recipient, **{"from": "joe@example.com"}, text="x")
         deferral = gateway.event(id, "deferral")
         assert (deferral["state"], deferral["type"], deferral["code"]) == ("rcptto", "error", 451)
         assert (deferral["status"], deferral["description"]) == ("4.7.1", "Greylisted, come back later")
         assert "greylisted" in gateway.command("why", id)
-    with station.host(tmp_path) as sink:
+    with station.host(open_path) as sink:
         delivery = gateway.event(id, "delivery")
         assert delivery["attempt"] >= 1
         names = [one["event"] for one in gateway.events(id)]
@@ -248,8 +247,8 @@ def test_recipient_that_is_put_off_is_tried_again_and_arrives_once(station, tmp_
     ],
     ids=lambda value: "".join(value) if isinstance(value, tuple) else str(value),
 )
-def test_trouble_of_the_host_defers_with_its_stage(station, tmp_path, options, state, type, code):
-    with station.host(tmp_path, *options):
+def test_trouble_of_the_host_defers_with_its_stage(station, open_path, options, state, type, code):
+    with station.host(open_path, *options):
         id = station.gateway.sent(recipient=an_address(), **{"from": "joe@example.com"}, text="x")
         deferral = station.gateway.event(id, "deferral")
         (attempt, *_) = station.gateway.get(f"message/{id}").json["attempts"]
@@ -257,16 +256,16 @@ def test_trouble_of_the_host_defers_with_its_stage(station, tmp_path, options, s
     assert attempt["uncertain"] is (state == "message" and type == "lost")
 
 
-def test_content_that_the_host_refuses_fails_at_once(station, tmp_path):
-    with station.host(tmp_path, "-f", ".", "-B", "554 5.7.1 Spam"):
+def test_content_that_the_host_refuses_fails_at_once(station, open_path):
+    with station.host(open_path, "-f", ".", "-B", "554 5.7.1 Spam"):
         id = station.gateway.sent(recipient=an_address(), **{"from": "joe@example.com"}, text="x")
         failure = station.gateway.event(id, "failure")
     assert (failure["state"], failure["code"], failure["status"]) == ("message", 554, "5.7.1")
 
 
-def test_host_without_esmtp_gets_mail_after_helo(station, tmp_path):
+def test_host_without_esmtp_gets_mail_after_helo(station, open_path):
     recipient = an_address()
-    with station.host(tmp_path, "-e") as sink:
+    with station.host(open_path, "-e") as sink:
         id = station.gateway.sent(recipient=recipient, **{"from": "joe@example.com"}, text="Grüße")
         station.gateway.event(id, "delivery")
         (dump,) = arrived(sink, recipient)
@@ -274,19 +273,35 @@ def test_host_without_esmtp_gets_mail_after_helo(station, tmp_path):
     assert dkimpy_verifies(dump.content, development_records(station.gateway, "example.com"))
 
 
-def test_no_host_at_all_defers_at_connect_and_arrives_when_it_is_there(station, tmp_path):
+def test_eight_bit_mail_is_rewritten_for_a_host_that_cannot_take_it(station, open_path):
+    recipient, body = an_address(), "Schöne Grüße\r\n" * 20
+    plain = {"MIME_Version": "1.0", "Content_Type": "text/plain; charset=utf-8", "Content_Transfer_Encoding": "8bit"}
+    with station.host(open_path, "-8") as sink, logged_in(station.gateway) as client:
+        client.say("MAIL FROM:<joe@example.com> BODY=8BITMIME")
+        client.say(f"RCPT TO:<{recipient}>")
+        client.say("DATA")
+        client.write(mail("joe@example.com", recipient, text=body, **plain))
+        station.gateway.event(queued_id(client.say(".")), "delivery")
+        (dump,) = arrived(sink, recipient)
+    assert dump.content.isascii()
+    found = email.message_from_bytes(dump.content, policy=email.policy.default)
+    assert found.get_content().splitlines() == body.splitlines()
+    assert_verified(dump.content, development_records(station.gateway, "example.com"))
+
+
+def test_no_host_at_all_defers_at_connect_and_arrives_when_it_is_there(station, open_path):
     recipient = an_address()
     id = station.gateway.sent(recipient=recipient, **{"from": "joe@example.com"}, text="x")
     deferral = station.gateway.event(id, "deferral")
     assert (deferral["state"], deferral["code"]) == ("connect", 0)
-    with station.host(tmp_path) as sink:
+    with station.host(open_path) as sink:
         station.gateway.event(id, "delivery")
         assert len(arrived(sink, recipient)) == 1
 
 
-def test_addresses_on_the_wire_are_those_of_the_call(station, tmp_path):
+def test_addresses_on_the_wire_are_those_of_the_call(station, open_path):
     recipients = ["Jane.Q+tag@Example.ORG", "x@BÜCHER.example"]
-    with station.host(tmp_path) as sink:
+    with station.host(open_path) as sink:
         answer = station.gateway.send(
             recipient=recipients, envelope="Bounces@example.com", **{"from": "joe@example.com"}, text="x"
         )
@@ -300,9 +315,9 @@ def test_addresses_on_the_wire_are_those_of_the_call(station, tmp_path):
     }
 
 
-def test_blind_copies_arrive_and_are_not_shown(station, tmp_path):
+def test_blind_copies_arrive_and_are_not_shown(station, open_path):
     seen, blind = an_address(), an_address()
-    with station.host(tmp_path) as sink:
+    with station.host(open_path) as sink:
         answer = station.gateway.send(recipient=seen, to=seen, bcc=blind, **{"from": "joe@example.com"}, text="x")
         assert list(answer.json.values()) == [seen, blind]
         for id in answer.json:

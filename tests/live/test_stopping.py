@@ -52,8 +52,8 @@ def test_client_that_leaves_within_data_leaves_nothing(new_gateway):
     assert gateway.queue_counts() == {}
 
 
-def test_delivery_in_flight_is_finished_before_the_end(new_gateway, tmp_path):
-    with smtp_sink(tmp_path / "sink", "-W", ".:1") as sink:
+def test_delivery_in_flight_is_finished_before_the_end(new_gateway, open_path):
+    with smtp_sink(open_path / "sink", "-W", ".:1") as sink:
         gateway = new_gateway("--smart-host", sink.place, DELIVERY__IDLE_TIME="5m")
         id = gateway.sent(recipient=an_address(), **SENDER, text="x")
         until(sink.mails, "the sink has the mail and keeps us waiting for its reply")
@@ -67,8 +67,8 @@ def test_delivery_in_flight_is_finished_before_the_end(new_gateway, tmp_path):
         assert len(sink.mails()) == 1
 
 
-def test_what_waits_is_delivered_once_after_a_restart(new_gateway, tmp_path):
-    sink = SmtpSink(tmp_path / "sink").start()
+def test_what_waits_is_delivered_once_after_a_restart(new_gateway, open_path):
+    sink = SmtpSink(open_path / "sink").start()
     sink.stop()
     gateway = new_gateway("--smart-host", sink.place)
     ids = [gateway.sent(recipient=an_address(), **SENDER, text="x") for _ in range(5)]
