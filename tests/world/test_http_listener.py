@@ -284,6 +284,15 @@ async def test_a_client_that_does_not_wait_is_not_told_to_go_on() -> None:
         assert statuses(await everything(listener, octets + LAST)) == [200, 200]
 
 
+async def test_a_client_that_has_begun_its_body_is_not_told_to_go_on() -> None:
+    app = Echo()
+    async with serving(app) as listener, talking(listener) as client:
+        await client.say(POST + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\na")
+        await until(lambda: app.calls)
+        await client.say(b"bc")
+        assert (await client.answer()).status == 200
+
+
 async def test_http_1_0_is_never_told_to_go_on() -> None:
     async with serving(Echo()) as listener, talking(listener) as client:
         await client.say(b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
@@ -310,6 +319,24 @@ async def test_an_answer_before_the_body_ends_the_connection() -> None:
         assert b"connection: close" in answer.head
         await client.say(GET)  # it may take this for the body or for a request: it is neither
         assert await client.rest() == b""
+
+
+async def test_an_answer_that_says_close_closes_though_the_body_came_in_time() -> None:
+    calls: list[str] = []
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        calls.append(scope["path"])
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        while (await receive())["more_body"]:
+            pass
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async with serving(app) as listener, talking(listener) as client:
+        await client.say(POST + b"Content-Length: 3\r\n\r\na")
+        await until(lambda: calls)
+        await client.say(b"bc" + LAST)
+        assert statuses(await client.rest()) == [200]
+    assert calls == ["/v1/x"]
 
 
 async def test_a_client_that_is_still_sending_gets_the_answer() -> None:
@@ -346,15 +373,18 @@ def ms(number: int) -> timedelta:
     return timedelta(milliseconds=number)
 
 
-async def test_a_head_that_trickles_in_is_given_up() -> None:
+@pytest.mark.parametrize("requests_before", [0, 1])
+async def test_a_head_that_trickles_in_is_given_up(requests_before: int) -> None:
     app = Echo()
     async with serving(app, HttpLimits(header_time=ms(100))) as listener, talking(listener) as client:
-        await client.say(GET)
-        assert (await client.answer()).status == 200
+        for _ in range(requests_before):
+            await client.say(GET)
+            assert (await client.answer()).status == 200
         trickle = asyncio.create_task(drip(client, b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 1000))
-        assert statuses(await client.rest()) == [408]
+        async with asyncio.timeout(2):
+            assert statuses(await client.rest()) == [408]
         trickle.cancel()
-    assert len(app.calls) == 1
+    assert len(app.calls) == requests_before
 
 
 async def drip(client: Client, octets: bytes) -> None:
