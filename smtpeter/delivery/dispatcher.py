@@ -184,7 +184,10 @@ class Dispatcher:
         waiting = [message for lane in self._lanes.values() for message in lane.give_back()]
         if waiting:
             now = self._world.clock.now()
-            await self._store.write(release, Release(tuple(Held(m.id, m.claim) for m in waiting), now))
+            try:
+                await self._store.write(release, Release(tuple(Held(m.id, m.claim) for m in waiting), now))
+            except StoreUnavailable as error:
+                log("drain.store_unavailable", reason=str(error))  # the bookings run out by themselves
             for message in waiting:
                 self.done(message)
         try:
@@ -232,9 +235,7 @@ class Dispatcher:
 
     def _closed_lanes(self) -> frozenset[str]:
         """Gives the lanes for which nothing is to be claimed now."""
-        return frozenset(
-            key for key, lane in self._lanes.items() if lane.is_full or (lane.is_careful and lane.free_couriers == 0)
-        )
+        return frozenset(key for key, lane in self._lanes.items() if lane.is_full)
 
     async def _lay_into_lanes(self, messages: list[Message]) -> None:
         """Holds what was claimed, but hands back a suspect that would have to wait for a courier (D11).
