@@ -11,7 +11,9 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
-from smtpeter.world.smtp_connection import Admission, Connection, Patience, Peer, Settings, SmtpDoor
+from smtpeter.world.smtp_connection import Connection
+from smtpeter.world.smtp_door import Admission, Peer, Settings, SmtpDoor
+from smtpeter.world.smtp_patience import Patience
 
 __all__ = ["Admission", "Listener", "Patience", "Peer", "SmtpDoor", "start"]
 
