@@ -31,7 +31,7 @@ bench: install
 
 soak: install-dev
 	tests/counterparts.sh
-	$(BIN)/python -m pytest -q -s --timeout 3600 -m soak tests/live
+	$(BIN)/python -m pytest -q -s --timeout 3600 -m soak tests
 
 format: install-dev
 	$(BIN)/ruff format .

@@ -1,0 +1,214 @@
+"""Load: sessions that hand in one message after the other over kept connections, by SMTP or by REST.
+
+Sessions are bare protocols, so that the generator takes little of the machine that it shares with the gateway. Each
+waits for the answer to a message before it sends the next one.
+
+Raises `LoadFailed` when an answer is not the one that says yes, or a connection is lost.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+SENDER, RECIPIENT = "sender@bench.test", "user@dest.test"
+LAST_ANSWER_SECONDS = 30.0
+
+
+class LoadFailed(Exception):
+    """The gateway said no, or nothing; `str()` shows what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a run of load came to. Times are monotonic seconds."""
+
+    begin: float
+    end: float
+    accepted: int
+
+
+class Load(Protocol):
+    """How to hand in mail: `session` makes the protocol of one connection to `port`."""
+
+    @property
+    def port(self) -> int: ...
+
+    def session(self, course: "Course") -> asyncio.Protocol: ...
+
+
+@dataclass(slots=True)
+class Course:
+    """What the sessions of a run share: the time until which they go on, and what they have done."""
+
+    until: float
+    open: int
+    finished: "asyncio.Future[None]"
+    accepted: int = 0
+
+    def goes_on(self) -> bool:
+        """True while another message is to be sent."""
+        return time.monotonic() < self.until
+
+    def leave(self) -> None:
+        """Is called by a session that has sent its last message."""
+        self.open -= 1
+        if not self.open and not self.finished.done():
+            self.finished.set_result(None)
+
+    def fail(self, reason: str) -> None:
+        """Ends the whole run."""
+        if not self.finished.done():
+            self.finished.set_exception(LoadFailed(reason))
+
+
+async def run(load: Load, sessions: int, seconds: float) -> Spent:
+    """Keeps that many sessions at work for so long, and lets each finish its last message. Raises LoadFailed."""
+    loop = asyncio.get_running_loop()
+    begin = time.monotonic()
+    course = Course(begin + seconds, sessions, loop.create_future())
+    opened: list[asyncio.Transport] = []
+    try:
+        for _ in range(sessions):
+            transport, _ = await loop.create_connection(lambda: load.session(course), "127.0.0.1", load.port)
+            opened.append(transport)
+        async with asyncio.timeout(seconds + LAST_ANSWER_SECONDS):
+            await course.finished
+    except TimeoutError:
+        raise LoadFailed(f"{course.open} sessions have waited over {LAST_ANSWER_SECONDS:.0f} s for an answer") from None
+    except OSError as error:
+        raise LoadFailed(f"no connection: {error}") from error
+    finally:
+        for transport in opened:
+            transport.close()
+    return Spent(begin, time.monotonic(), course.accepted)
+
+
+class _Session(asyncio.Protocol):
+    """What both kinds of sessions have in common."""
+
+    def __init__(self, course: Course) -> None:
+        self._course = course
+        self._unread = b""
+        self._is_done = False
+        self._write: Callable[[bytes], None]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._write = cast(asyncio.Transport, transport).write  # uvloop's is none by inheritance
+        self._begin()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._is_done:
+            self._course.fail(f"connection lost: {exc or 'closed by the gateway'}")
+
+    def _begin(self) -> None:
+        """Sends what comes first, if the client speaks first."""
+
+    def _next(self, request: bytes) -> None:
+        """Sends the next message, or ends."""
+        if self._course.goes_on():
+            self._write(request)
+        else:
+            self._is_done = True
+            self._course.leave()
+
+
+def message(size: int) -> bytes:
+    """Gives a message of that size, as it goes over the wire, with its end of data."""
+    head = f"From: <{SENDER}>\r\nTo: <{RECIPIENT}>\r\nSubject: a message of the benchmark\r\n\r\n".encode()
+    line = b"Some text, which is long enough to be a line of an ordinary mail.\r\n"
+    room = max(0, size - len(head) - 2)
+    return head + (line * (room // len(line) + 1))[:room].rstrip(b"\r\n") + b"\r\n.\r\n"
+
+
+class SmtpLoad:
+    """Messages of one size by SMTP, commands in one packet (RFC 2920)."""
+
+    def __init__(self, port: int, size: int) -> None:
+        self.port = port
+        self.commands = f"MAIL FROM:<{SENDER}>\r\nRCPT TO:<{RECIPIENT}>\r\nDATA\r\n".encode()
+        self.content = message(size)
+
+    def session(self, course: Course) -> asyncio.Protocol:
+        """Makes one session."""
+        return _SmtpSession(course, self)
+
+
+class _SmtpSession(_Session):
+    def __init__(self, course: Course, load: SmtpLoad) -> None:
+        super().__init__(course)
+        self._load = load
+        self._handle = self._greeted
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self._unread = (self._unread + data).split(b"\r\n")
+        for line in lines:
+            if line[3:4] != b"-":  # RFC 5321 4.2.1: the last line of a reply
+                self._handle(line)
+
+    def _greeted(self, line: bytes) -> None:
+        self._write(b"EHLO load.test\r\n")
+        self._handle = self._introduced
+
+    def _introduced(self, line: bytes) -> None:
+        self._handle = self._commanded
+        self._next(self._load.commands)
+
+    def _commanded(self, line: bytes) -> None:
+        if line.startswith(b"354"):
+            self._handle = self._sent
+            self._write(self._load.content)
+        elif not line.startswith(b"250"):
+            self._course.fail(line.decode("utf-8", "replace"))
+
+    def _sent(self, line: bytes) -> None:
+        if not line.startswith(b"250"):
+            self._course.fail(line.decode("utf-8", "replace"))
+            return
+        self._course.accepted += 1
+        self._handle = self._commanded
+        self._next(self._load.commands)
+
+
+class RestLoad:
+    """Calls of `POST /v1/send` with a JSON body of one size."""
+
+    def __init__(self, port: int, size: int, token: str) -> None:
+        self.port = port
+        start = f'{{"recipient":"{RECIPIENT}","from":"{SENDER}","subject":"a message of the benchmark","text":"'
+        body = start.encode() + b"x" * max(0, size - len(start) - 2) + b'"}'
+        head = (
+            f"POST /v1/send HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        self.request = head.encode() + body
+
+    def session(self, course: Course) -> asyncio.Protocol:
+        """Makes one session."""
+        return _RestSession(course, self.request)
+
+
+class _RestSession(_Session):
+    def __init__(self, course: Course, request: bytes) -> None:
+        super().__init__(course)
+        self._request = request
+
+    def _begin(self) -> None:
+        self._next(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        self._unread += data
+        head, end, rest = self._unread.partition(b"\r\n\r\n")
+        if not end:
+            return
+        if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 201", b"HTTP/1.1 202")):
+            self._course.fail((head + end + rest).decode("utf-8", "replace"))
+            return
+        _, name, value = head.lower().partition(b"content-length:")
+        if not name:
+            self._course.fail("an answer without Content-Length")
+        elif len(rest) >= int(value.split(b"\r\n", 1)[0]):
+            self._unread = b""
+            self._course.accepted += 1
+            self._next(self._request)
