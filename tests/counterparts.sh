@@ -6,6 +6,7 @@ set -euo pipefail
 missing=()
 need() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing+=("$2"); }
 need swaks swaks
+perl -MNet::SSLeay -e1 >/dev/null 2>&1 || missing+=(libnet-ssleay-perl) # without it swaks has no TLS
 need curl curl
 need openssl openssl
 need postfix postfix

@@ -182,7 +182,7 @@ class Postfix:
         uid, gid = pwd.getpwnam("postfix")[2:4]
         boxes = ", ".join(f"{{{user}@{self.DOMAIN} = {user}/}}" for user in self.MAILBOXES)
         settings = {
-            "compatibility_level": "3.6",
+            "compatibility_level": "2",
             "queue_directory": self._folder / "queue",
             "data_directory": self._folder / "data",
             "maillog_file": self._folder / "data/maillog",
