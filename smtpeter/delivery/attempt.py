@@ -19,7 +19,7 @@ from smtpeter.delivery.verdict import Rule as VerdictRule
 from smtpeter.delivery.verdict import Verdict, judge
 from smtpeter.model.message import Message, Transfer
 from smtpeter.model.outcome import Deferred, Failed, Kind, Result, Scope, State
-from smtpeter.store.messages import Sent
+from smtpeter.store.settle import Sent
 from smtpeter.wire.mime import CannotConvert
 from smtpeter.wire.smtp_client import Introduction, RelayLogin
 from smtpeter.wire.smtp_commands import Envelope

@@ -18,8 +18,8 @@ from smtpeter.delivery.settle import MAX_UNSETTLED, Settling, quarantine, settle
 from smtpeter.model.account import AccountId
 from smtpeter.model.event import Deferral, Event, Failure
 from smtpeter.model.message import Message, MessageState, Transfer
-from smtpeter.store.messages import Settlement, settle
 from smtpeter.store.operation import StoreUnavailable, Unhealthy
+from smtpeter.store.settle import Settlement, settle
 from smtpeter.store.store import Store
 from smtpeter.wire.dkim import Signer
 from smtpeter.world.log import log, log_trouble

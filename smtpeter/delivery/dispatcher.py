@@ -16,28 +16,13 @@ from datetime import timedelta
 from smtpeter.delivery.lane import Courier, Lane
 from smtpeter.delivery.route import Mx, Rule, choose, fixed_lane, site_lane
 from smtpeter.model.message import Message, MessageId, Recipient
-from smtpeter.store.due import (
-    Assignment,
-    ClaimRequest,
-    Held,
-    NextDueQuery,
-    Push,
-    Relane,
-    Release,
-    Rotation,
-    UnroutedDomain,
-    UnroutedRequest,
-    assign_lanes,
-    claim,
-    next_due,
-    push,
-    relane,
-    release,
-    unrouted,
-)
-from smtpeter.store.messages import Booking
+from smtpeter.store.booking import Booking, Held, Push, Relane, Release, push, relane, release
+from smtpeter.store.claim import ClaimRequest, claim
 from smtpeter.store.operation import StoreUnavailable
+from smtpeter.store.queue import NextDueQuery, next_due
+from smtpeter.store.rotation import Rotation
 from smtpeter.store.store import Store
+from smtpeter.store.unrouted import Assignment, UnroutedDomain, UnroutedRequest, assign_lanes, unrouted
 from smtpeter.world.log import log
 from smtpeter.world.seams import DnsTrouble, World
 

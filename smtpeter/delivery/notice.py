@@ -21,7 +21,7 @@ from smtpeter.model.message import (
     new_submission_id,
 )
 from smtpeter.model.outcome import Result
-from smtpeter.store.messages import AcceptItem
+from smtpeter.store.accept import AcceptItem
 from smtpeter.wire import dsn
 from smtpeter.world.seams import World
 

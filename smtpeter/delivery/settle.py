@@ -14,7 +14,7 @@ from smtpeter.delivery.verdict import Verdict
 from smtpeter.model.event import Deferral, Delivery, Dialogue, Failure, Quarantine
 from smtpeter.model.message import Message, MessageState
 from smtpeter.model.outcome import Deferred, Delivered, Failed, State
-from smtpeter.store.messages import Settlement
+from smtpeter.store.settle import Settlement
 
 MAX_UNSETTLED = 3  # claims without a result after which a message is set aside (D11)
 

@@ -12,7 +12,7 @@ from smtpeter.domains.seal import CannotOpen, MasterKey
 from smtpeter.intake.remember import Remembered
 from smtpeter.intake.senders import Senders
 from smtpeter.model.account import AccountId, DkimKey
-from smtpeter.store.people import NewKey, keys_of
+from smtpeter.store.sender_domains import NewKey, keys_of
 from smtpeter.store.store import Store
 from smtpeter.wire import dkim
 from smtpeter.world.seams import Clock

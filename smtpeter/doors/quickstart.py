@@ -8,17 +8,8 @@ from pathlib import Path
 import msgspec
 
 from smtpeter.intake.identify import hash_password, new_password, new_token
-from smtpeter.store.people import (
-    NewAccount,
-    NewLogin,
-    NewToken,
-    find_login,
-    find_token,
-    put_account,
-    put_login,
-    put_token,
-    token_digest,
-)
+from smtpeter.store.accounts import NewAccount, put_account
+from smtpeter.store.credentials import NewLogin, NewToken, find_login, find_token, put_login, put_token, token_digest
 from smtpeter.store.store import Store
 
 ACCOUNT_NAME = "development"

@@ -29,7 +29,8 @@ from smtpeter.model.message import (
     new_submission_id,
 )
 from smtpeter.model.refusal import Refused
-from smtpeter.store.messages import AcceptItem, Booking, accept, claimed_at_birth
+from smtpeter.store.accept import AcceptItem, accept, claimed_at_birth
+from smtpeter.store.booking import Booking
 from smtpeter.store.operation import StoreUnavailable
 from smtpeter.store.store import Store
 from smtpeter.world.seams import World

@@ -17,7 +17,7 @@ import argon2
 
 from smtpeter.intake.remember import Remembered
 from smtpeter.model.account import Account, Features, Identity, Login, Token
-from smtpeter.store.people import find_login, find_token
+from smtpeter.store.credentials import find_login, find_token
 from smtpeter.store.store import Store
 from smtpeter.world.networks import in_any, parse_networks
 from smtpeter.world.seams import Clock

@@ -2,7 +2,7 @@
 
 from smtpeter.intake.remember import Remembered
 from smtpeter.model.account import Account, AccountId, SenderDomain
-from smtpeter.store.people import domains_of
+from smtpeter.store.sender_domains import domains_of
 from smtpeter.store.store import Store
 from smtpeter.world.seams import Clock
 

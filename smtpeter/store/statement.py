@@ -97,3 +97,8 @@ def _fill(text: str, *, rows: str, skip_locked: str, values: dict[str, str], tex
 
     marked = text.replace("{skip_locked}", skip_locked)
     return " ".join(_PARAMETER.sub(form, marked).replace("{rows}", rows).split())
+
+
+def without_table(columns: str) -> str:
+    """Gives "a.id, a.name" as "id, name": the form that `returning` takes."""
+    return ", ".join(column.partition(".")[2] for column in columns.split(", "))

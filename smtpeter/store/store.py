@@ -1,8 +1,8 @@
 """The store as the other rooms see it: `write` and `read` an operation, know its health, close it.
 
     store = await open_store("sqlite:/var/lib/smtpeter/mail.sqlite")
-    ids = await store.write(messages.accept, AcceptItem(...))     # on stable storage when it returns
-    record = await store.read(messages.message_record, MessageQuery(...))
+    ids = await store.write(accept, AcceptItem(...))     # on stable storage when it returns
+    record = await store.read(message_record, MessageQuery(...))
 
 Raises StoreRefused when it opens, StoreUnavailable later, and Conflict or ValueError for an item at fault.
 """

@@ -32,12 +32,14 @@ from smtpeter.domains.seal import installation_key
 from smtpeter.model.account import Account, Features, Identity
 from smtpeter.model.address import parse_address
 from smtpeter.model.message import Draft, Dsn, MessageId, Options, Received, Recipient, Source, SourceKind
+from smtpeter.store.accounts import NewAccount, put_account
 from smtpeter.store.driver import Executor
-from smtpeter.store.due import queue_counts
 from smtpeter.store.events import EventQuery, EventRecord, events_of
 from smtpeter.store.executor import InlineExecutor
-from smtpeter.store.messages import FINAL_STATES, MessageQuery, MessageRecord, message_record
-from smtpeter.store.people import NewAccount, NewDomain, put_account, put_domain, put_key
+from smtpeter.store.queue import queue_counts
+from smtpeter.store.records import MessageQuery, MessageRecord, message_record
+from smtpeter.store.sender_domains import NewDomain, put_domain, put_key
+from smtpeter.store.stages import FINAL_STATES
 from smtpeter.store.store import Store, open_store
 from smtpeter.testing.network import Network, Tls
 from smtpeter.testing.remote_host import Message, RemoteHost

@@ -13,7 +13,8 @@ from smtpeter.delivery.dispatcher import POLL_SECONDS, Dispatcher, DispatchSetti
 from smtpeter.delivery.lane import Courier
 from smtpeter.delivery.route import Discard, Rule
 from smtpeter.model.message import Message
-from smtpeter.store import messages, workers
+from smtpeter.store import workers
+from smtpeter.store.accept import accept
 from smtpeter.store.store import Store, open_store
 from smtpeter.testing.network import Network
 from smtpeter.testing.zone import Zone
@@ -56,7 +57,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     now = SystemClock().now()
     dead = await opened.write(workers.register, workers.Newcomer("node", 1, now))
     for _ in range(MESSAGES):
-        await opened.write(messages.accept, mail.item(mail.submission(), "discard", dead))
+        await opened.write(accept, mail.item(mail.submission(), "discard", dead))
     await opened.write(workers.take_over, workers.TakeOver("node", frozenset(), now))
     yield opened
     await opened.close()

@@ -14,9 +14,9 @@ from smtpeter.model.account import Identity
 from smtpeter.model.message import MessageId, is_message_id
 from smtpeter.model.outcome import TlsFacts
 from smtpeter.model.reply import Reply
-from smtpeter.store.due import stored_message
-from smtpeter.store.messages import MessageQuery
-from smtpeter.store.people import NewLogin, put_login
+from smtpeter.store.credentials import NewLogin, put_login
+from smtpeter.store.records import MessageQuery
+from smtpeter.store.sources import stored_message
 from smtpeter.wire.smtp_facts import CredentialsGiven, SmtpEnvelope
 from smtpeter.world.smtp_listener import Admission, Peer
 from tests.intake.house import MAIL, T0, HandClock, House, open_intake, recipient

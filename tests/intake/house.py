@@ -10,8 +10,9 @@ from smtpeter.intake.senders import Senders
 from smtpeter.intake.space import Space
 from smtpeter.model.account import Account, Features, Identity
 from smtpeter.model.message import Draft, Message, Options, Received, Recipient, Source, SourceKind
-from smtpeter.store.messages import Booking
-from smtpeter.store.people import NewAccount, NewDomain, put_account, put_domain
+from smtpeter.store.accounts import NewAccount, put_account
+from smtpeter.store.booking import Booking
+from smtpeter.store.sender_domains import NewDomain, put_domain
 from smtpeter.store.store import Store, open_store
 from smtpeter.testing.zone import Zone
 from smtpeter.world.seams import World

@@ -10,10 +10,11 @@ import pytest
 from smtpeter.model.account import Features, Login
 from smtpeter.model.message import Message, MessageState, Options, is_message_id
 from smtpeter.model.refusal import Refused
-from smtpeter.store.due import stored_message
+from smtpeter.store.accounts import NewAccount, put_account
 from smtpeter.store.events import EventQuery, events_of
-from smtpeter.store.messages import MessageQuery, MessageRecord, message_record
-from smtpeter.store.people import NewAccount, NewDomain, put_account, put_domain
+from smtpeter.store.records import MessageQuery, MessageRecord, message_record
+from smtpeter.store.sender_domains import NewDomain, put_domain
+from smtpeter.store.sources import stored_message
 from tests.intake.house import MAIL, SETTINGS, T0, House, draft, open_intake, recipient
 
 

@@ -15,7 +15,7 @@ from smtpeter.intake.identify import (
     new_token,
 )
 from smtpeter.model.account import Features, Identity
-from smtpeter.store.people import NewLogin, NewToken, put_login, put_token, token_digest
+from smtpeter.store.credentials import NewLogin, NewToken, put_login, put_token, token_digest
 from tests.intake.house import T0, HandClock, House, open_intake
 
 IP = "192.0.2.1"

@@ -1,9 +1,12 @@
-"""Submissions and helpers for the tests of the store."""
+"""Submissions, accounts and helpers for the tests of the store."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from smtpeter.model.account import AccountId
+import apsw
+
+from smtpeter.model.account import Account, AccountId, Features
 from smtpeter.model.event import Deferral, Delivery
 from smtpeter.model.message import (
     Message,
@@ -17,9 +20,13 @@ from smtpeter.model.message import (
     Transfer,
     new_submission_id,
 )
-from smtpeter.store import due, messages
-from smtpeter.store.due import ClaimRequest, Held, Rotation
-from smtpeter.store.messages import AcceptItem, Booking, Sent, Settlement
+from smtpeter.store.accept import AcceptItem, accept
+from smtpeter.store.accounts import NewAccount, put_account
+from smtpeter.store.booking import Booking, Held
+from smtpeter.store.claim import ClaimRequest
+from smtpeter.store.claim import claim as claim_messages
+from smtpeter.store.settle import Sent, Settlement
+from smtpeter.store.statement import Statement
 from smtpeter.store.store import Store
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -58,9 +65,16 @@ def item(made: Submission, lane: str | None = "lane", worker: int | None = None)
     return AcceptItem(made, (lane,) * len(made.recipients), "trackbounces", booked)
 
 
+async def fill(
+    store: Store, count: int, *, account: int = 1, lane: str = "lane", stream: str = "transactional"
+) -> None:
+    """Accepts one submission with `count` recipients."""
+    await store.write(accept, item(submission(*["a.example"] * count, account=account, stream=stream), lane))
+
+
 async def claim(store: Store, limit: int = 10, at: float = 0, **more: object) -> list[Message]:
     request = ClaimRequest(worker=1, now=after(at), until=after(at + 45), limit=limit, **more)  # type: ignore[arg-type]
-    return await store.write(due.claim, request)
+    return await store.write(claim_messages, request)
 
 
 def dialogue() -> dict[str, object]:
@@ -101,16 +115,21 @@ def held(message: Message) -> Held:
     return Held(message.id, message.claim)
 
 
-__all__ = [
-    "T0",
-    "Rotation",
-    "after",
-    "claim",
-    "deferred",
-    "delivered",
-    "dialogue",
-    "held",
-    "item",
-    "messages",
-    "submission",
-]
+async def make_account(store: Store, name: str = "acme") -> Account:
+    return await store.write(put_account, NewAccount(name, T0, features=Features(trackopens=True)))
+
+
+def sqlite_steps(file: Path, statement: Statement, values: tuple[object, ...]) -> int:
+    """Counts the steps that SQLite's machine takes for a statement."""
+    count = 0
+
+    def tick() -> bool:
+        nonlocal count
+        count += 1
+        return False
+
+    connection = apsw.Connection(str(file))
+    connection.set_progress_handler(tick, 1)
+    connection.execute(statement.sqlite, values).fetchall()
+    connection.close()
+    return count

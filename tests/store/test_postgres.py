@@ -5,8 +5,9 @@ import asyncio
 import asyncpg
 import pytest
 
-from smtpeter.store import due, messages
-from smtpeter.store.due import ClaimRequest
+from smtpeter.store.accept import accept
+from smtpeter.store.claim import ClaimRequest
+from smtpeter.store.claim import claim as claim_messages
 from smtpeter.store.operation import Healthy, StoreRefused, StoreUnavailable
 from smtpeter.store.postgres import PostgresDriver
 from smtpeter.store.store import open_store
@@ -25,13 +26,13 @@ async def end_other_sessions(url: str) -> None:
 async def test_lost_connection_is_reported_and_made_anew(postgres_url: str) -> None:
     """D10"""
     store = await open_store(postgres_url)
-    (kept,) = await store.write(messages.accept, item(submission()))
+    (kept,) = await store.write(accept, item(submission()))
     await end_other_sessions(postgres_url)
     with pytest.raises(StoreUnavailable):
-        await store.write(messages.accept, item(submission()))
+        await store.write(accept, item(submission()))
     while not isinstance(store.health, Healthy):
         await asyncio.sleep(0.01)
-    (later,) = await store.write(messages.accept, item(submission()))
+    (later,) = await store.write(accept, item(submission()))
     assert {m.id for m in await claim(store)} == {kept, later}
     await store.close()
 
@@ -77,9 +78,9 @@ async def test_server_that_is_not_there_is_unavailable(tmp_path) -> None:  # typ
 
 async def test_claims_of_two_nodes_never_meet(postgres_url: str) -> None:
     nodes = [await open_store(postgres_url) for _ in range(3)]
-    await nodes[0].write(messages.accept, item(submission(*["a.example"] * 120)))
+    await nodes[0].write(accept, item(submission(*["a.example"] * 120)))
     claims = [
-        node.write(due.claim, ClaimRequest(number, after(0), after(45), 10))
+        node.write(claim_messages, ClaimRequest(number, after(0), after(45), 10))
         for _ in range(4)
         for number, node in enumerate(nodes, 1)
     ]
@@ -94,7 +95,7 @@ async def test_claims_of_two_nodes_never_meet(postgres_url: str) -> None:
 async def test_orphans_are_collected_after_an_hour(postgres_url: str) -> None:
     store = await open_store(postgres_url)
     made = submission(content=b"x" * 3_000_000)
-    await store.write(messages.accept, item(made))
+    await store.write(accept, item(made))
     await store.blobs.put("0000000000000000old0", b"x" * 2_000_000)
     await store.blobs.put("0000000000000000new0", b"orphan")
     connection = await asyncpg.connect(postgres_url)

@@ -10,7 +10,9 @@ from pathlib import Path
 import apsw
 import pytest
 
-from smtpeter.store import messages, people, sqlite
+from smtpeter.store import sqlite
+from smtpeter.store.accept import accept
+from smtpeter.store.accounts import accounts
 from smtpeter.store.executor import ThreadExecutor
 from smtpeter.store.operation import StoreRefused, StoreUnavailable
 from smtpeter.store.store import Store, open_store
@@ -20,13 +22,13 @@ from tests.store.mail import claim, item, submission
 OTHER_PROCESS = """
 import asyncio, sys
 from datetime import UTC, datetime
-from smtpeter.store import people
+from smtpeter.store.accounts import NewAccount, accounts, put_account
 from smtpeter.store.store import open_store
 
 async def main():
     store = await open_store(sys.argv[1])
     for number in range(int(sys.argv[2])):
-        await store.write(people.put_account, people.NewAccount(f"other{number}", datetime.now(UTC)))
+        await store.write(put_account, NewAccount(f"other{number}", datetime.now(UTC)))
     await store.close()
 
 asyncio.run(main())
@@ -39,11 +41,11 @@ async def test_two_processes_write_one_file_in_turns(tmp_path: Path) -> None:
     other = await asyncio.create_subprocess_exec(sys.executable, "-c", OTHER_PROCESS, url, "50")
     written = 0
     while other.returncode is None:
-        await store.write(messages.accept, item(submission()))
+        await store.write(accept, item(submission()))
         written += 1
         await asyncio.sleep(0)
     assert await other.wait() == 0
-    assert len(await store.read(people.accounts, None)) == 50
+    assert len(await store.read(accounts, None)) == 50
     assert len(await claim(store, limit=written + 1)) == written
     await store.close()
 
@@ -86,7 +88,7 @@ async def test_foreign_transaction_is_waited_for_without_stopping_the_loop(tmp_p
     store = await open_store(f"sqlite:{tmp_path}/mail.sqlite")
     foreign = apsw.Connection(f"{tmp_path}/mail.sqlite")
     foreign.execute("begin immediate")
-    writing = asyncio.create_task(store.write(messages.accept, item(submission())))
+    writing = asyncio.create_task(store.write(accept, item(submission())))
     for _ in range(20):
         await asyncio.sleep(0)
     assert not writing.done()
@@ -121,7 +123,7 @@ async def test_unknown_kind_of_store_is_refused() -> None:
 
 
 async def test_nobody_else_can_read_the_mail(sqlite_store: Store, tmp_path: Path) -> None:
-    await sqlite_store.write(messages.accept, item(submission(content=b"x" * 300_000)))
+    await sqlite_store.write(accept, item(submission(content=b"x" * 300_000)))
     files = [path for path in tmp_path.rglob("*") if path.is_file() and "blobs" not in path.parts]
     assert len(files) >= 4
     assert [path for path in files if path.stat().st_mode & 0o077] == []
@@ -132,7 +134,7 @@ async def test_orphans_are_collected_after_an_hour_and_content_in_use_stays(
     sqlite_store: Store, tmp_path: Path
 ) -> None:
     made = submission(content=b"x" * 300_000)
-    await sqlite_store.write(messages.accept, item(made))
+    await sqlite_store.write(accept, item(made))
     for orphan in ("0000000000000000old0", "0000000000000000new0"):
         await sqlite_store.blobs.put(orphan, b"orphan")
     long_ago = time.time() - 7200
@@ -151,6 +153,6 @@ async def test_log_is_moved_into_the_data_base_when_it_has_grown(
     monkeypatch.setattr(sqlite, "CHECKPOINT_PAGES", 20)
     store = await open_store(f"sqlite:{tmp_path}/mail.sqlite")
     for _ in range(60):
-        await store.write(messages.accept, item(submission(content=b"x" * 20_000)))
+        await store.write(accept, item(submission(content=b"x" * 20_000)))
     assert (tmp_path / "mail.sqlite-wal").stat().st_size < 60 * 20_000
     await store.close()

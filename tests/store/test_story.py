@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from smtpeter.model.account import AccountId
 from smtpeter.model.message import Message, MessageId, MessageState
-from smtpeter.store import due, events, messages
-from smtpeter.store.due import Push, Release, Rotation
+from smtpeter.store import events
+from smtpeter.store.accept import accept
+from smtpeter.store.booking import Push, Release, push, release
 from smtpeter.store.events import EventQuery
 from smtpeter.store.executor import InlineExecutor
-from smtpeter.store.messages import Settlement
+from smtpeter.store.rotation import Rotation
+from smtpeter.store.settle import Settlement, settle
 from smtpeter.store.store import Store, open_store
 from tests.store.mail import after, claim, delivered, held, item, submission
 
@@ -42,7 +44,7 @@ class Play:
         match name:
             case "accept":
                 made = submission(*["a.example"] * number, account=number)
-                self.accepted.update(await self.store.write(messages.accept, item(made, f"lane{seconds % 3}")))
+                self.accepted.update(await self.store.write(accept, item(made, f"lane{seconds % 3}")))
             case "claim":
                 for message in await claim(self.store, number, at=self.clock, rotation=self.rotation):
                     was_held = self.holding.get(message.id)
@@ -51,22 +53,22 @@ class Play:
                     self.holding[message.id] = (message, self.clock + 45)
             case "deliver":
                 for message, _ in mine:
-                    assert await self.store.write(messages.settle, delivered(message))
+                    assert await self.store.write(settle, delivered(message))
                     self.final.add(message.id)
                     del self.holding[message.id]
             case "defer":
                 for message, _ in mine:
                     later = after(self.clock + seconds)
                     result = Settlement(message.id, message.claim, MessageState.DEFERRED, later, 1, later)
-                    assert await self.store.write(messages.settle, result)
+                    assert await self.store.write(settle, result)
                     del self.holding[message.id]
             case "release":
-                await self.store.write(due.release, Release(tuple(held(m) for m, _ in mine), after(self.clock)))
+                await self.store.write(release, Release(tuple(held(m) for m, _ in mine), after(self.clock)))
                 for message, _ in mine:
                     del self.holding[message.id]
             case "push":
                 until = self.clock + 45
-                lost = await self.store.write(due.push, Push(tuple(held(m) for m, _ in mine), after(until)))
+                lost = await self.store.write(push, Push(tuple(held(m) for m, _ in mine), after(until)))
                 assert lost == frozenset()
                 self.holding.update((m.id, (m, until)) for m, _ in mine)
             case "forget":

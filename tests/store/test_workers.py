@@ -1,6 +1,8 @@
 """Workers: registration, heartbeat, and taking over what dead ones held."""
 
-from smtpeter.store import messages, workers
+from smtpeter.store import workers
+from smtpeter.store.accept import accept, claimed_at_birth
+from smtpeter.store.settle import settle
 from smtpeter.store.store import Store
 from smtpeter.store.workers import Beat, Newcomer, TakeOver
 from tests.store.mail import T0, after, claim, delivered, item, submission
@@ -24,7 +26,7 @@ async def test_restarted_node_takes_its_leftovers_at_once_and_those_of_no_other(
     elsewhere = await store.write(workers.register, Newcomer("node-b", 12, T0))
     ids = {}
     for worker in (dead, living, elsewhere):
-        (ids[worker],) = await store.write(messages.accept, item(submission(), worker=worker))
+        (ids[worker],) = await store.write(accept, item(submission(), worker=worker))
     assert [w.pid for w in await store.read(workers.workers_of_node, "node-a")] == [10, 11]
     assert await store.write(workers.take_over, TakeOver("node-a", frozenset({living}), after(2))) == 1
     (again,) = await claim(store, at=2)
@@ -35,6 +37,6 @@ async def test_restarted_node_takes_its_leftovers_at_once_and_those_of_no_other(
 async def test_settled_messages_are_not_taken_over(store: Store) -> None:
     worker = await store.write(workers.register, Newcomer("node-a", 10, T0))
     accepted = item(submission(), worker=worker)
-    await store.write(messages.accept, accepted)
-    assert await store.write(messages.settle, delivered(messages.claimed_at_birth(accepted)[0]))
+    await store.write(accept, accepted)
+    assert await store.write(settle, delivered(claimed_at_birth(accepted)[0]))
     assert await store.write(workers.take_over, TakeOver("node-a", frozenset(), after(2))) == 0

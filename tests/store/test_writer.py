@@ -9,11 +9,12 @@ import pytest
 
 from smtpeter.model.account import AccountId
 from smtpeter.model.message import MessageId
-from smtpeter.store import messages, people
+from smtpeter.store.accept import accept
+from smtpeter.store.accounts import NewAccount, put_account
 from smtpeter.store.executor import InlineExecutor
-from smtpeter.store.messages import MessageQuery
 from smtpeter.store.operation import Healthy, StoreUnavailable, Unhealthy
-from smtpeter.store.people import NewAccount
+from smtpeter.store.records import MessageQuery, message_record
+from smtpeter.store.settle import settle
 from smtpeter.store.store import Store, open_store
 from tests.store.mail import T0, claim, delivered, item, submission
 
@@ -62,38 +63,38 @@ async def recovered(store: Store) -> None:
 
 
 async def exists(store: Store, id: str) -> bool:
-    return await store.read(messages.message_record, MessageQuery(AccountId(1), MessageId(id))) is not None
+    return await store.read(message_record, MessageQuery(AccountId(1), MessageId(id))) is not None
 
 
 async def test_thousand_concurrent_writes_share_a_few_commits(store: Store) -> None:
     made = [submission() for _ in range(1000)]
-    answers = await asyncio.gather(*(store.write(messages.accept, item(one)) for one in made))
+    answers = await asyncio.gather(*(store.write(accept, item(one)) for one in made))
     assert answers == [(one.id,) for one in made]
     assert store.commits <= 10
 
 
 async def test_idle_store_commits_a_single_write_at_once(store: Store) -> None:
     for count in range(1, 4):
-        await store.write(messages.accept, item(submission()))
+        await store.write(accept, item(submission()))
         assert store.commits == count
 
 
 async def test_different_operations_share_one_commit(store: Store) -> None:
-    await store.write(messages.accept, item(submission()))
+    await store.write(accept, item(submission()))
     (message,) = await claim(store)
     before = store.commits
     await asyncio.gather(
-        store.write(messages.settle, delivered(message)),
-        store.write(people.put_account, NewAccount("acme", T0)),
-        store.write(messages.accept, item(submission())),
+        store.write(settle, delivered(message)),
+        store.write(put_account, NewAccount("acme", T0)),
+        store.write(accept, item(submission())),
     )
     assert store.commits == before + 1
 
 
 async def test_cancelled_caller_leaves_the_others_alone(store: Store) -> None:
     gone, stays = submission(), submission()
-    task = asyncio.create_task(store.write(messages.accept, item(gone)))
-    other = asyncio.create_task(store.write(messages.accept, item(stays)))
+    task = asyncio.create_task(store.write(accept, item(gone)))
+    other = asyncio.create_task(store.write(accept, item(stays)))
     await asyncio.sleep(0)
     task.cancel()
     assert await other == (stays.id,)
@@ -103,12 +104,12 @@ async def test_cancelled_caller_leaves_the_others_alone(store: Store) -> None:
 async def test_closed_store_refuses_and_what_waited_is_committed(url: str) -> None:
     store = await open_store(url)
     made = submission()
-    waiting = asyncio.create_task(store.write(messages.accept, item(made)))
+    waiting = asyncio.create_task(store.write(accept, item(made)))
     await asyncio.sleep(0)
     await store.close()
     assert await waiting == (made.id,)
     with pytest.raises(StoreUnavailable):
-        await store.write(messages.accept, item(submission()))
+        await store.write(accept, item(submission()))
 
 
 @pytest.mark.parametrize("runs_first", [False, True], ids=["nothing written", "all written"])
@@ -119,15 +120,15 @@ async def test_failed_flush_acknowledges_nothing_and_leaves_nothing(tmp_path: Pa
     disk.is_broken, disk.runs_first = True, runs_first
     made = submission()
     with pytest.raises(StoreUnavailable):
-        await store.write(messages.accept, item(made))
+        await store.write(accept, item(made))
     assert isinstance(store.health, Unhealthy)
     with pytest.raises(StoreUnavailable):
-        await store.write(messages.accept, item(submission()))
+        await store.write(accept, item(submission()))
     disk.is_broken = False
     await recovered(store)
     assert not await exists(store, made.id)
     later = submission()
-    assert await store.write(messages.accept, item(later)) == (later.id,)
+    assert await store.write(accept, item(later)) == (later.id,)
     await store.close()
 
 
@@ -135,10 +136,10 @@ async def test_finished_result_waits_for_the_disk_and_is_recorded(tmp_path: Path
     """D9: results are kept in memory while the store is unhealthy."""
     disk = BrokenDisk()
     store = await open_on(tmp_path, disk)
-    await store.write(messages.accept, item(submission()))
+    await store.write(accept, item(submission()))
     (message,) = await claim(store)
     disk.is_broken = True
-    first = asyncio.create_task(store.write(messages.settle, delivered(message)))
+    first = asyncio.create_task(store.write(settle, delivered(message)))
     while disk.failures < 2:
         await asyncio.sleep(0.01)
     assert not first.done()
@@ -151,10 +152,10 @@ async def test_finished_result_waits_for_the_disk_and_is_recorded(tmp_path: Path
 async def test_unhealthy_store_still_answers_reads_and_can_be_closed(tmp_path: Path) -> None:
     disk = BrokenDisk()
     store = await open_on(tmp_path, disk)
-    (id,) = await store.write(messages.accept, item(submission()))
+    (id,) = await store.write(accept, item(submission()))
     disk.is_broken = True
     with pytest.raises(StoreUnavailable):
-        await store.write(messages.accept, item(submission()))
+        await store.write(accept, item(submission()))
     assert await exists(store, id)
     disk.is_broken = False
     await store.close()
@@ -163,13 +164,13 @@ async def test_unhealthy_store_still_answers_reads_and_can_be_closed(tmp_path: P
 async def test_power_cut_before_a_commit_loses_only_what_nobody_was_told(tmp_path: Path) -> None:
     power = PowerCut()
     store = await open_on(tmp_path, power)
-    (kept,) = await store.write(messages.accept, item(submission()))
+    (kept,) = await store.write(accept, item(submission()))
     power.is_armed = True
     lost = submission()
     with pytest.raises(Cut):
-        await store.write(messages.accept, item(lost))
+        await store.write(accept, item(lost))
     with pytest.raises(StoreUnavailable):
-        await store.write(messages.accept, item(submission()))
+        await store.write(accept, item(submission()))
     power.is_armed = False
     await store.close()
     store = await open_on(tmp_path, InlineExecutor())

@@ -15,9 +15,9 @@ from smtpeter.config import Config
 from smtpeter.doors.cli.shared import COMMON, Common, fail, read_config, read_secret, show, table, with_store
 from smtpeter.model.event import Accepted, Cancel, Deferral, Delivery, Event, Failure, Quarantine
 from smtpeter.model.message import MessageId, MessageState, is_message_id
-from smtpeter.store.due import queue_counts
 from smtpeter.store.events import EventQuery, EventRecord, events_of
-from smtpeter.store.messages import MessageQuery, MessageRecord, message_record, owner_of
+from smtpeter.store.queue import queue_counts
+from smtpeter.store.records import MessageQuery, MessageRecord, message_record, owner_of
 from smtpeter.store.store import Store
 
 queue = App(name="queue", help="What waits to be delivered.")

@@ -12,26 +12,20 @@ from smtpeter.domains.seal import installation_key
 from smtpeter.doors.cli.shared import COMMON, Common, account_named, fail, read_secret, show, table, with_store
 from smtpeter.intake.identify import hash_password, new_password, new_token
 from smtpeter.model.address import AddressError, parse_domain
-from smtpeter.store.operation import Conflict
-from smtpeter.store.people import (
-    NewAccount,
-    NewDomain,
+from smtpeter.store.accounts import NewAccount, accounts, put_account
+from smtpeter.store.accounts import account_named as find_account
+from smtpeter.store.credentials import (
     NewLogin,
     NewToken,
-    accounts,
-    domains_of,
     find_login,
-    keys_of,
     logins_of,
-    put_account,
-    put_domain,
-    put_key,
     put_login,
     put_token,
     token_digest,
     tokens_of,
 )
-from smtpeter.store.people import account_named as find_account
+from smtpeter.store.operation import Conflict
+from smtpeter.store.sender_domains import NewDomain, domains_of, keys_of, put_domain, put_key
 from smtpeter.store.store import Store
 from smtpeter.wire.dkim import KeyRefused
 

@@ -16,9 +16,9 @@ from cyclopts import Parameter
 
 from smtpeter.config import Config, ConfigError, load
 from smtpeter.model.account import Account
+from smtpeter.store.accounts import account_named as find_account
+from smtpeter.store.accounts import accounts
 from smtpeter.store.operation import StoreRefused, StoreUnavailable
-from smtpeter.store.people import account_named as find_account
-from smtpeter.store.people import accounts
 from smtpeter.store.store import Store, open_store
 
 T = TypeVar("T")

@@ -6,9 +6,9 @@ from smtpeter.intake.accept import Intake
 from smtpeter.intake.identify import Identify
 from smtpeter.model.account import AccountId, Identity
 from smtpeter.model.message import Draft, MessageId
-from smtpeter.store.due import stored_message
 from smtpeter.store.events import EventQuery, events_of
-from smtpeter.store.messages import MessageQuery, message_record, sent
+from smtpeter.store.records import MessageQuery, message_record, sent
+from smtpeter.store.sources import stored_message
 from smtpeter.store.store import Store
 
 

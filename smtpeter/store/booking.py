@@ -1,0 +1,105 @@
+"""Bookings: what a worker holds is pushed, released, or sent to another lane.
+
+A booking says until when a row is out of the queue; when it runs out the row comes due by itself. Everything here is
+on condition of the claim's number: what was lost to another claim or to a result stays as it is.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from smtpeter.model.message import MessageId
+from smtpeter.store.columns import to_ms
+from smtpeter.store.operation import operation
+from smtpeter.store.statement import INT, TEXT, Plan, Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """Who holds a message until when."""
+
+    worker: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One message under the number of its claim."""
+
+    id: MessageId
+    claim: int
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Books what a worker holds for longer."""
+
+    held: tuple[Held, ...]
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Hands back what was claimed and not begun."""
+
+    held: tuple[Held, ...]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Relane:
+    """Hands back a claimed message that belongs into another lane."""
+
+    held: Held
+    lane: str
+    now: datetime
+
+
+_PUSH = Statement(
+    "update messages set due = :until, stage = 0 {rows} where id = :id and claim = :claim and worker is not null "
+    "returning id",
+    until=INT,
+    id=TEXT,
+    claim=INT,
+)
+
+_RELEASE = Statement(
+    "update messages set due = :now, stage = 1, unsettled = unsettled - 1, worker = null {rows} "
+    "where id = :id and claim = :claim and worker is not null returning id",
+    now=INT,
+    id=TEXT,
+    claim=INT,
+)
+
+_RELANE = Statement(
+    "update messages set due = :now, stage = 1, lane = :lane, unsettled = unsettled - 1, worker = null {rows} "
+    "where id = :id and claim = :claim and worker is not null returning id",
+    now=INT,
+    lane=TEXT,
+    id=TEXT,
+    claim=INT,
+)
+
+
+@operation
+def push(items: list[Push]) -> Plan[list[frozenset[MessageId]]]:
+    """Books further what workers hold; gives for each the messages that it has lost to another claim or result."""
+    rows = [(to_ms(item.until), held.id, held.claim) for item in items for held in item.held]
+    updated = (yield _PUSH.many(rows)) if rows else []
+    kept: set[str] = {row[0] for row in updated}
+    return [frozenset(held.id for held in item.held if held.id not in kept) for item in items]
+
+
+@operation
+def release(items: list[Release]) -> Plan[list[None]]:
+    """Hands messages back, due now; it counts neither as attempt nor as a claim without a result."""
+    rows = [(to_ms(item.now), held.id, held.claim) for item in items for held in item.held]
+    if rows:
+        yield _RELEASE.many(rows)
+    return [None] * len(items)
+
+
+@operation
+def relane(items: list[Relane]) -> Plan[list[None]]:
+    """Hands messages back with another lane, due now; like `release` it is no attempt."""
+    yield _RELANE.many([(to_ms(item.now), item.lane, item.held.id, item.held.claim) for item in items])
+    return [None] * len(items)

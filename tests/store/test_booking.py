@@ -1,0 +1,61 @@
+"""What a worker holds, on both stores: pushed, released, sent to another lane."""
+
+from smtpeter.store.booking import Push, Relane, Release, push, relane, release
+from smtpeter.store.settle import settle
+from smtpeter.store.store import Store
+from smtpeter.store.unrouted import UnroutedRequest, unrouted
+from tests.store.mail import after, claim, delivered, fill, held
+
+
+async def test_pushed_booking_keeps_others_away(store: Store) -> None:
+    await fill(store, 2)
+    first, second = await claim(store)
+    assert await store.write(push, Push((held(first), held(second)), after(100))) == frozenset()
+    assert await claim(store, at=99) == []
+    assert len(await claim(store, at=100)) == 2
+
+
+async def test_push_tells_what_is_lost(store: Store) -> None:
+    await fill(store, 3)
+    first, second, third = await claim(store)
+    await store.write(settle, delivered(first))
+    await store.write(push, Push((held(second),), after(100)))
+    (again,) = await claim(store, at=50)
+    assert again.id == third.id
+    lost = await store.write(push, Push((held(first), held(second), held(third)), after(100)))
+    assert lost == {first.id, third.id}
+
+
+async def test_push_wins_back_a_booking_that_ran_out_and_that_nobody_took(store: Store) -> None:
+    await fill(store, 1)
+    (message,) = await claim(store)
+    assert await store.write(unrouted, UnroutedRequest(after(50), 10)) == []  # makes ready what came due
+    assert await store.write(push, Push((held(message),), after(95))) == frozenset()
+    assert await claim(store, at=94) == []
+
+
+async def test_released_message_is_due_at_once_and_no_claim_counts(store: Store) -> None:
+    await fill(store, 1)
+    (message,) = await claim(store)
+    await store.write(release, Release((held(message),), after(1)))
+    (again,) = await claim(store, at=1)
+    assert (again.claim, again.attempt, again.unsettled) == (2, 0, 0)
+    assert not await store.write(settle, delivered(message))
+
+
+async def test_release_of_a_lost_claim_changes_nothing(store: Store) -> None:
+    await fill(store, 1)
+    (late,) = await claim(store)
+    (newer,) = await claim(store, at=45)
+    await store.write(release, Release((held(late),), after(46)))
+    assert await claim(store, at=47) == []
+    assert await store.write(settle, delivered(newer))
+
+
+async def test_message_for_another_lane_is_due_there_at_once_and_no_claim_counts(store: Store) -> None:
+    await fill(store, 1, lane="old")
+    (message,) = await claim(store)
+    await store.write(relane, Relane(held(message), "new", after(1)))
+    assert await claim(store, at=1, skip_lanes=frozenset({"new"})) == []
+    (again,) = await claim(store, at=1)
+    assert (again.lane, again.claim, again.unsettled) == ("new", 2, 0)
