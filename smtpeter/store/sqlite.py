@@ -17,10 +17,11 @@ import apsw
 
 from smtpeter.store import migrate
 from smtpeter.store.blobs import FileBlobs
+from smtpeter.store.columns import to_json
 from smtpeter.store.driver import Executor, Trouble
 from smtpeter.store.executor import ThreadExecutor
 from smtpeter.store.operation import Blobs, Conflict, StoreRefused, StoreUnavailable
-from smtpeter.store.statement import Fetch, Plan, Row, Run
+from smtpeter.store.statement import TEXT, Fetch, Plan, Row, Run, Statement
 from smtpeter.store.turn import MAX_WAIT_S, Turn
 
 T = TypeVar("T")
@@ -30,6 +31,8 @@ CACHE_KIB = 16 * 1024
 CHECKPOINT_PAGES = 4000  # 16 MiB of log: a checkpoint every few thousand messages
 MAX_LOG_BYTES = 64 << 20  # the log file is cut to this after a burst
 _READ_WAIT_MS = 2000  # only while another process recovers the log after a crash
+
+_KNOWN = Statement("select id from sources where id in :ids[]", ids=TEXT)
 
 # what can fail without any fault of the item that is written
 _DISK_ERRORS = (
@@ -234,10 +237,10 @@ class SqliteDriver:
                 pass  # what a failed disk leaves open is of no use to anybody
 
     def _known_sources(self, ids: list[str]) -> set[str]:
-        known: set[str] = set()
-        for source in ids:
-            known.update(row[0] for row in self._reader.execute("select id from sources where id = ?", (source,)))
-        return known
+        try:
+            return {row[0] for row in _execute(self._long_reader, _KNOWN.one(to_json(ids)))}
+        except _DISK_ERRORS as error:
+            raise StoreUnavailable(f"The data base could not be read: {error}") from error
 
 
 def _execute(connection: apsw.Connection, step: Run) -> Sequence[Row]:

@@ -13,7 +13,8 @@ import pytest
 from smtpeter.store import sqlite
 from smtpeter.store.accept import accept
 from smtpeter.store.accounts import accounts
-from smtpeter.store.executor import ThreadExecutor
+from smtpeter.store.blobs import FileBlobs
+from smtpeter.store.executor import InlineExecutor, ThreadExecutor
 from smtpeter.store.operation import StoreRefused, StoreUnavailable
 from smtpeter.store.store import Store, open_store
 from smtpeter.store.turn import Turn
@@ -145,6 +146,25 @@ async def test_orphans_are_collected_after_an_hour_and_content_in_use_stays(
     assert await sqlite_store.blobs.get(made.id) == b"x" * 300_000
     assert await sqlite_store.blobs.get("0000000000000000new0") == b"orphan"
     assert await sqlite_store.blobs.get("0000000000000000old0") is None
+
+
+async def test_folder_is_swept_with_one_question_for_many_files(tmp_path: Path) -> None:
+    questions: list[list[str]] = []
+
+    def known(ids: list[str]) -> set[str]:
+        questions.append(ids)
+        return {id for id in ids if id.startswith("kept")}
+
+    store = FileBlobs(tmp_path, InlineExecutor(), known)
+    (tmp_path / "00").mkdir()
+    names = [f"kept{n:04}" for n in range(600)] + [f"gone{n:04}" for n in range(600)]
+    for name in names:
+        (tmp_path / "00" / name).touch()
+        os.utime(tmp_path / "00" / name, (0, 0))
+    assert await store.sweep() == 600
+    assert [len(ids) for ids in questions] == [500, 500, 200]
+    assert sorted(id for ids in questions for id in ids) == sorted(names)
+    assert sorted(path.name for path in tmp_path.glob("*/*")) == names[:600]
 
 
 async def test_log_is_moved_into_the_data_base_when_it_has_grown(
