@@ -16,7 +16,7 @@ from smtpeter.doors.cli.shared import COMMON, Common, fail, read_config, read_se
 from smtpeter.model.event import Accepted, Cancel, Deferral, Delivery, Event, Failure, Quarantine
 from smtpeter.model.message import MessageId, MessageState, is_message_id
 from smtpeter.store.events import EventQuery, EventRecord, events_of
-from smtpeter.store.queue import queue_counts
+from smtpeter.store.queue import message_counts, queue_counts
 from smtpeter.store.records import MessageQuery, MessageRecord, message_record, owner_of
 from smtpeter.store.store import Store
 
@@ -142,16 +142,25 @@ def why(id: str, /, *, common: Common = COMMON) -> None:
 
 
 @queue.command(name="list")
-def queue_list(*, common: Common = COMMON) -> None:
-    """Lists how many messages are in which state, by lane."""
+def queue_list(*, all: Annotated[bool, Parameter(negative="")] = False, common: Common = COMMON) -> None:
+    """Lists how many messages wait or are under way, by lane and state.
+
+    Example: smtpeter queue list --all
+
+    Parameters
+    ----------
+    all
+        Count the messages in final states too.
+    """
 
     async def work(store: Store, config: Config) -> None:
-        counts = await store.read(queue_counts, None)
+        counts = await store.read(message_counts if all else queue_counts, None)
         rows = [
             (c.lane or "(no lane yet)", c.state.value, c.count, f"{c.oldest_due:{_TIME}}" if c.oldest_due else "")
             for c in counts
         ]
-        show(common, counts, table(("lane", "state", "messages", "next due"), rows) if rows else "Nothing is queued.")
+        nothing = "There are no messages." if all else "Nothing is queued."
+        show(common, counts, table(("lane", "state", "messages", "next due"), rows) if rows else nothing)
 
     with_store(common, work)
 
