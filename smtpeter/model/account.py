@@ -76,6 +76,7 @@ class Identity:
     features: Features
     login: Login | None = None
     scopes: frozenset[str] = frozenset({"send"})
+    is_sandbox: bool = False  # what it sends is accepted and told, but never leaves
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,14 @@ class Quarantine:
     reason: str
 
 
-Event = Accepted | Delivery | Deferral | Failure | Cancel | Quarantine
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """The recipient was put on the suppression list because of this message."""
 
-EVENT_CLASSES: dict[str, type[Event]] = {c.name: c for c in (Accepted, Delivery, Deferral, Failure, Cancel, Quarantine)}
+    name: ClassVar[str] = "suppression"
+    reason: str
+
+
+Event = Accepted | Delivery | Deferral | Failure | Cancel | Quarantine | Suppression
+
+EVENT_CLASSES: dict[str, type[Event]] = {c.name: c for c in (Accepted, Delivery, Deferral, Failure, Cancel, Quarantine, Suppression)}

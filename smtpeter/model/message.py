@@ -81,6 +81,9 @@ class Options:
     is_utf8: bool = False  # handed in with SMTPUTF8
     is_8bit: bool = False  # BODY=8BITMIME
     stream: str = "transactional"
+    metadata: str = ""  # a JSON object, echoed in events
+    send_at: datetime | None = None  # not before
+    is_sandbox: bool = False  # accepted and told like any other, but never sent
 
 
 class SourceKind(StrEnum):

@@ -1,6 +1,7 @@
 """The properties of a send call that make up its content, as they are stored until rendering.
 
-Stored as JSON by msgspec (`encode`, `decode`), so that a mail is composed late, from the same values each time.
+Stored as JSON by msgspec (`encode`, `decode`), so that a mail is composed late, from the same values each time. What
+was stored by an earlier version stays readable: new properties come last and have a default.
 """
 
 import msgspec
@@ -11,6 +12,29 @@ class Mailbox(msgspec.Struct, frozen=True, array_like=True):
 
     address: str
     name: str = ""
+
+
+class Attachment(msgspec.Struct, frozen=True, array_like=True):
+    """One file. `type` as "text/csv" or "text/csv; charset=utf-8"; `cid` "" when no text refers to it.
+
+    With a `cid` (no angle brackets) it is an embed: shown within the text, which names it as `cid:…`.
+    """
+
+    data: bytes
+    name: str = ""
+    type: str = ""
+    cid: str = ""
+
+    def __repr__(self) -> str:
+        return f"Attachment({len(self.data)} bytes, name={self.name!r}, type={self.type!r}, cid={self.cid!r})"
+
+
+class Unsubscribe(msgspec.Struct, frozen=True, array_like=True):
+    """Where a reader leaves the list: an address, a web address, or both; `oneclick`: the web address takes RFC 8058."""
+
+    email: str = ""
+    url: str = ""
+    oneclick: bool = False
 
 
 class Parts(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -24,6 +48,8 @@ class Parts(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str | None = None
     html: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    unsubscribe: Unsubscribe | None = None
 
 
 def encode(parts: Parts) -> bytes:

@@ -60,6 +60,7 @@ _TABLE = [
     ("invalid_header", 550, "5.6.0", 400, "The header {header} has a value that we cannot use: {reason}"),
     ("mail_loop", 554, "5.4.6", 400, "The message has passed {count} servers already, so it is in a loop."),
     ("not_available", 550, "5.6.0", 400, "{feature} is not available in this version; leave it out."),
+    ("idempotency_mismatch", 554, "5.5.4", 409, "This Idempotency-Key was used with other content; take a new key."),
     ("account_suspended", 550, "5.7.1", 403, "The account is suspended: {reason}"),
     ("quota_exceeded", 452, "4.3.1", 429, "The quota of the account is used up: {reason}"),
     (

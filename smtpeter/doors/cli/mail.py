@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 
 from smtpeter.config import Config
 from smtpeter.doors.cli.shared import COMMON, Common, fail, read_config, read_secret, show, table, with_store
-from smtpeter.model.event import Accepted, Cancel, Deferral, Delivery, Event, Failure, Quarantine
+from smtpeter.model.event import Accepted, Cancel, Deferral, Delivery, Event, Failure, Quarantine, Suppression
 from smtpeter.model.message import MessageId, MessageState, is_message_id
 from smtpeter.store.events import EventQuery, EventRecord, events_of
 from smtpeter.store.queue import message_counts, queue_counts
@@ -214,6 +214,8 @@ def _sentence(event: Event) -> str:
             return f"cancelled: {reason}"
         case Quarantine(reason):
             return f"quarantined: {reason}"
+        case Suppression(reason):
+            return f"the recipient is suppressed: {reason}"
 
 
 def _reply(event: Delivery | Deferral | Failure) -> str:

@@ -52,6 +52,8 @@ def run(serve: Callable[..., None]) -> None:
         wanted = frozenset(role.strip() for role in roles.split(","))
         if not wanted or wanted - set(ROLES):
             fail(f"The roles are {', '.join(ROLES)}.", 2)
+        if dev and wanted != set(ROLES):
+            fail("Development mode runs all roles; leave --roles out.", 2)
         config = read_config(common, development(port_base) if dev else None)
         if smart_host:
             config = _towards(config, smart_host)

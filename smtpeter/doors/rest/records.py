@@ -4,7 +4,7 @@ from typing import Any, assert_never
 
 from smtpeter.doors.rest.call import show_time
 from smtpeter.doors.rest.gateway import EventView, MessageView
-from smtpeter.model.event import Accepted, Cancel, Deferral, Delivery, Failure, Quarantine
+from smtpeter.model.event import Accepted, Cancel, Deferral, Delivery, Failure, Quarantine, Suppression
 
 NO_TEMPLATE = 0
 
@@ -29,7 +29,7 @@ def _data(message: MessageView, view: EventView) -> dict[str, Any]:
             return {**head, "from": event.local_ip, "to": event.remote_ip, "attempt": event.attempt, **tail}
         case Failure() | Deferral() as event:
             return {**head, **_result(event), **tail}
-        case Cancel() | Quarantine() as event:
+        case Cancel() | Quarantine() | Suppression() as event:
             return {**head, "reason": event.reason, **tail}
         case never:
             assert_never(never)
