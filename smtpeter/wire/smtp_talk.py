@@ -50,7 +50,7 @@ class Transaction:
 
 
 class Talk:
-    """The memory of one session."""
+    """The memory of one session. Commands read and change it as they need; its owner does so between them."""
 
     __slots__ = (
         "errors",
@@ -87,17 +87,17 @@ class Talk:
         self.transaction: Transaction | None = None
         self.errors = self.idle_commands = self.failed_logins = 0
 
-    def say(self, line: bytes) -> None:
-        """Queues a reply."""
-        self.output.append(line)
+    def say(self, encoded: bytes) -> None:
+        """Queues a reply, given ready for the wire."""
+        self.output.append(encoded)
 
-    def refuse(self, line: bytes) -> None:
+    def refuse(self, encoded: bytes) -> None:
         """Queues a reply to a mistake of the client; one mistake too many ends the session instead."""
         self.errors += 1
         if self.errors > self.policy.max_errors:
             self.finish(replies.TOO_MANY_ERRORS)
         else:
-            self.output.append(line)
+            self.output.append(encoded)
 
     def pass_on(self, answer: Reply) -> None:
         """Queues somebody else's decision; a permanent no counts as a mistake of the client."""
@@ -117,9 +117,9 @@ class Talk:
         self.transaction = None
         self.login = None
 
-    def finish(self, line: bytes) -> None:
+    def finish(self, encoded: bytes) -> None:
         """Ends the session with this reply."""
-        self.output.append(line)
+        self.output.append(encoded)
         self.close()
 
     def close(self, *, is_wished: bool = False) -> None:
