@@ -36,6 +36,10 @@ MAX_ADDRESSES = 8  # addresses tried in one attempt, over all hosts
 SECOND_LOOK = timedelta(minutes=15)  # before a name that does not exist is believed
 
 
+class KeyUnavailable(Exception):
+    """A signing key of the sender domain cannot be used now; the mail must wait, not leave unsigned."""
+
+
 class Misrouted(Exception):
     """The message belongs into another lane: its mail hosts, or the routing table, have changed."""
 
@@ -250,6 +254,12 @@ def _dns_verdict(trouble: DnsTrouble, message: Message) -> Verdict:
         # a lame server may deny a name that exists: ask once more, later
         return Verdict(Deferred(result, Scope.LANE, SECOND_LOOK), "unknown domain, first time")
     return Verdict(Failed(result, Scope.RECIPIENT), "unknown domain")
+
+
+def unsigned(trouble: KeyUnavailable) -> Attempted:
+    """Gives the attempt that was not made because its signature could not be."""
+    result = Result(State.PROCESS, Kind.ERROR, 0, "4.3.5", f"The message cannot be signed: {trouble}.")
+    return Attempted(Verdict(Deferred(result, Scope.MESSAGE), "key unavailable"))
 
 
 def _expired(message: Message) -> Result:

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 
 from smtpeter.content.render import Rendered, render
-from smtpeter.delivery.attempt import Misrouted, Ways, attempt
+from smtpeter.delivery.attempt import KeyUnavailable, Misrouted, Ways, attempt, unsigned
 from smtpeter.delivery.dispatcher import Dispatcher
 from smtpeter.delivery.lane import Courier
 from smtpeter.delivery.settle import MAX_UNSETTLED, Settling, quarantine, settlement
@@ -48,8 +48,9 @@ class Carrier:
             message = await courier.lane.take(idle_seconds)
             if message is None:
                 break
-            while isinstance(self.store.health, Unhealthy):
-                await asyncio.sleep(STORE_RETRY_SECONDS)  # D9: no delivery is begun that could not be recorded
+            # D9: no delivery is begun that could not be recorded; the store recovers by itself and tells nobody
+            while isinstance(self.store.health, Unhealthy):  # noqa: ASYNC110
+                await asyncio.sleep(STORE_RETRY_SECONDS)
             try:
                 await self._carry(dispatcher, courier, message)
             except Exception:
@@ -66,8 +67,8 @@ class Carrier:
         if message.unsettled >= MAX_UNSETTLED:
             await self._record(dispatcher, message, quarantine(message, world.clock.now()))
             return
-        signers = await self.signers_for(message.account, message.from_domain)
         try:
+            signers = await self.signers_for(message.account, message.from_domain)
             attempted = await attempt(
                 self.ways,
                 courier,
@@ -78,6 +79,8 @@ class Carrier:
         except Misrouted as moved:
             await dispatcher.send_to_lane(message, moved.lane)
             return
+        except KeyUnavailable as trouble:
+            attempted = unsigned(trouble)
         await self._record(
             dispatcher, message, settlement(self.settling, message, attempted, world.clock.now(), world.random())
         )

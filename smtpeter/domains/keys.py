@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
+from smtpeter.delivery.attempt import KeyUnavailable
 from smtpeter.domains.seal import CannotOpen, MasterKey
 from smtpeter.intake.remember import Remembered
 from smtpeter.intake.senders import Senders
@@ -53,7 +54,7 @@ class KeyRing:
     async def signers(self, account: AccountId, from_domain: str) -> tuple[dkim.Signer, ...]:
         """Gives the signers for a From domain; none when no approved sender domain covers it or it has no key.
 
-        Raises CannotOpen when a key was sealed under another master key: the mail must wait, not leave unsigned.
+        Raises KeyUnavailable when a key was sealed under another master key.
         """
         domain = await self._senders.domain_for(account, from_domain)
         keys = await self._keys.get(domain.id) if domain is not None else ()
@@ -64,7 +65,10 @@ class KeyRing:
     def _signer(self, key: DkimKey) -> dkim.Signer:
         signer = self._ready.get(key.id)
         if signer is None:
-            der = self._master.open(key.sealed, record_name(key.name, key.selector))
+            try:
+                der = self._master.open(key.sealed, record_name(key.name, key.selector))
+            except CannotOpen as error:
+                raise KeyUnavailable(str(error)) from None
             signer = dkim.Signer(key.name, key.selector, dkim.load_private_key(der))
             self._ready[key.id] = signer
         return signer

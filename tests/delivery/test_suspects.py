@@ -1,12 +1,12 @@
 """What a dead worker held is carried with care: a death counts only against what is under way (D11)."""
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
+import apsw
 import pytest
 
 from smtpeter.delivery.dispatcher import POLL_SECONDS, Dispatcher, DispatchSettings
@@ -76,7 +76,7 @@ async def dispatching(store: Store, couriers: Couriers) -> AsyncIterator[None]:
 
 async def count(file: Path, condition: str) -> int:
     """Counts rows as they were committed."""
-    with closing(sqlite3.connect(file)) as connection:
+    with closing(apsw.Connection(str(file))) as connection:
         rows = connection.execute(f"select count(*) from messages where {condition}").fetchone()
         return int(rows[0])
 
