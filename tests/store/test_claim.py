@@ -114,7 +114,7 @@ async def test_message_whose_content_is_gone_is_quarantined_and_others_go_on(sto
 
 
 async def test_claim_costs_nothing_for_rows_deferred_into_the_future(sqlite_store: Store, tmp_path: Path) -> None:
-    """Counts the steps of SQLite's machine for an empty claim beside 10 and beside 5,000 deferred rows."""
+    """Counts the steps of SQLite's machine for an empty claim beside 10 and beside 2,010 deferred rows."""
     file = tmp_path / "mail.sqlite"
 
     def cost() -> list[int]:

@@ -62,7 +62,7 @@ async def test_message_under_way_is_counted_until_it_is_settled(store: Store) ->
 async def test_counting_what_waits_costs_nothing_for_final_messages(sqlite_store: Store, tmp_path: Path) -> None:
     """Counts the steps of SQLite's machine beside 1 and beside 500 messages that are final."""
 
-    async def cost() -> int:
+    def cost() -> int:
         return sqlite_steps(tmp_path / "mail.sqlite", WAITING_COUNTS, ())
 
     async def deliver(count: int) -> None:
@@ -71,6 +71,6 @@ async def test_counting_what_waits_costs_nothing_for_final_messages(sqlite_store
             await sqlite_store.write(settle, delivered(message))
 
     await deliver(1)
-    few = await cost()
+    few = cost()
     await deliver(500)
-    assert await cost() == few
+    assert cost() == few
