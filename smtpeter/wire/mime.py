@@ -9,11 +9,13 @@ the limits, and ValueError from `multipart`.
 
 import binascii
 import re
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from smtpeter.wire.encoded_words import decode_base64, decode_charset
 from smtpeter.wire.headers import Field, find, has_long_line, read_fields
+from smtpeter.wire.mime_parameters import ContentType, Disposition, parse_content_type, parse_disposition
 
 MAX_DEPTH = 100
 MAX_PARTS = 1000
@@ -21,23 +23,15 @@ MAX_PARTS = 1000
 PROTECTED = frozenset({"multipart/signed", "multipart/encrypted"})
 _ENCODED = frozenset({"quoted-printable", "base64"})
 _TEXT_OCTETS = bytes(range(32, 127)) + b"\t\r\n"
-_TYPE = re.compile(r"[ \t]*([A-Za-z0-9!#$&^_.+*'`{|}~%-]{1,127}/[A-Za-z0-9!#$&^_.+*'`{|}~%-]{1,127})")
-_PARAMETER = re.compile(r"[ \t]*([A-Za-z0-9!#$&^_.+*'`{|}~%-]+)[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*+)\"|([^\s;\"]*+))")
-_ESCAPED = re.compile(r"\\(.)")
+_SEED = re.compile(r"[A-Za-z0-9-]{1,50}\Z")
+_BLOCK_OCTETS = 57 * 256
+_BLOCK_LINES = struct.Struct("76s" * 256)
 
 
 class CannotConvert(Exception):
     """The content would have to be changed to travel and must not or cannot be. `str()` says why."""
 
     status = "5.6.3"  # RFC 3463 3.7: conversion required but not supported
-
-
-@dataclass(frozen=True, slots=True)
-class ContentType:
-    """Type as "text/plain" in lower case, and its parameters by their lower-case names."""
-
-    name: str
-    parameters: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +58,15 @@ class Part:
         return self.is_inside_protected or self.type.name in PROTECTED
 
     @property
+    def disposition(self) -> Disposition:
+        return parse_disposition(find(self.fields, b"content-disposition"))
+
+    @property
     def is_attachment(self) -> bool:
-        disposition = find(self.fields, b"content-disposition") or b""
-        return disposition[:10].lower() == b"attachment"
+        """True when its sender wants it beside the text: said so, or gave it the name of a file (RFC 2183 2.8)."""
+        disposition = self.disposition
+        is_file = any(name in disposition.parameters for name in ("filename", "filename*", "filename*0", "filename*0*"))
+        return is_file or disposition.name not in ("", "inline")
 
 
 # --- writing
@@ -107,23 +107,35 @@ def encode_body(data: bytes, *, allows_7bit: bool = False, is_text: bool = True)
 
 
 def wrap_base64(data: bytes) -> bytes:
-    """Gives the data in base64 lines of 76 characters, each with CRLF (RFC 2045 6.8)."""
-    text = binascii.b2a_base64(data, newline=False)
-    return b"\r\n".join([*[text[at : at + 76] for at in range(0, len(text), 76)], b""])
+    """Gives the data in base64 lines of 76 characters, each with CRLF (RFC 2045 6.8).
+
+    Many lines are encoded and cut at a time, few enough for them to stay in the cache of the processor.
+    """
+    whole = len(data) - len(data) % _BLOCK_OCTETS
+    view = memoryview(data)
+    blocks = [
+        b"\r\n".join(_BLOCK_LINES.unpack(binascii.b2a_base64(view[at : at + _BLOCK_OCTETS], newline=False)))
+        for at in range(0, whole, _BLOCK_OCTETS)
+    ]
+    rest = binascii.b2a_base64(view[whole:], newline=False)
+    return b"\r\n".join([*blocks, *[rest[at : at + 76] for at in range(0, len(rest), 76)], b""])
 
 
-def multipart(subtype: str, parts: Sequence[bytes], seed: str) -> bytes:
+def multipart(subtype: str, parts: Sequence[bytes], seed: str, *, root_type: str = "") -> bytes:
     """Gives a multipart entity. Its boundary comes from `seed` (letters, digits, hyphens) and is in none of the parts.
 
-    Same input, same octets. Raises ValueError for a seed that cannot stand in a boundary.
+    Same input, same octets. `root_type` is what a related one must say of its first part (RFC 2387 3.1). Nobody who
+    writes the parts may be able to foresee the seed: each boundary that is in them costs one more look through them.
+    Raises ValueError for a seed that cannot stand in a boundary.
     """
-    if not re.fullmatch(r"[A-Za-z0-9-]{1,50}", seed):
+    if not _SEED.match(seed):
         raise ValueError(f"{seed!r} cannot be part of a boundary.")
     number = 0
     while any(f"--=_{seed}_{number}".encode() in part for part in parts):
         number += 1
     boundary = f"=_{seed}_{number}".encode()
-    out = [b'Content-Type: multipart/%b;\r\n boundary="%b"\r\n' % (subtype.encode(), boundary)]
+    named = f'\r\n type="{root_type}";' if root_type else ""
+    out = [b'Content-Type: multipart/%b;%b\r\n boundary="%b"\r\n' % (subtype.encode(), named.encode(), boundary)]
     for part in parts:
         out += (b"\r\n--", boundary, b"\r\n", part)
     return b"".join((*out, b"\r\n--", boundary, b"--\r\n"))
@@ -132,33 +144,16 @@ def multipart(subtype: str, parts: Sequence[bytes], seed: str) -> bytes:
 # --- reading
 
 
-def parse_content_type(value: bytes | None, default: str = "text/plain") -> ContentType:
-    """Gives type and parameters of a Content-Type value; what cannot be read is as if it were not there."""
-    text = value.decode("utf-8", "replace") if value else ""
-    found = _TYPE.match(text)
-    if not found:
-        return ContentType(default, {})
-    parameters: dict[str, str] = {}
-    at = text.find(";", found.end())
-    while at >= 0:
-        item = _PARAMETER.match(text, at + 1)
-        if item:
-            name = item[1].lower()
-            if item[2] is not None:
-                parameters.setdefault(name, _ESCAPED.sub(r"\1", item[2]))
-            else:
-                parameters.setdefault(name, item[3])
-        at = text.find(";", item.end() if item else at + 1)
-    return ContentType(found[1].lower(), parameters)
-
-
 def is_protected(fields: Sequence[Field]) -> bool:
     """True when the message as a whole is signed or encrypted by its sender (RFC 1847)."""
     return parse_content_type(find(fields, b"content-type")).name in PROTECTED
 
 
-def walk(content: bytes) -> list[Part]:
-    """Gives every entity of the message, outer before inner and in their order. Raises CannotConvert beyond L8."""
+def walk(content: bytes, *, enters_messages: bool = True) -> list[Part]:
+    """Gives every entity of the message, outer before inner and in their order. Raises CannotConvert beyond L8.
+
+    Without `enters_messages`, a message within the message counts as one entity, whatever is inside it.
+    """
     parts: list[Part] = []
     waiting: list[tuple[int, int, int, bool, str]] = [(0, len(content), 0, False, "text/plain")]
     while waiting:
@@ -167,6 +162,8 @@ def walk(content: bytes) -> list[Part]:
             raise CannotConvert(f"The message has more than {MAX_DEPTH} levels or {MAX_PARTS} parts.")
         part = _read_part(content, (start, end), is_inside, default)
         parts.append(part)
+        if part.type.name == "message/rfc822" and not enters_messages:
+            continue
         inner = "message/rfc822" if part.type.name == "multipart/digest" else "text/plain"  # RFC 2046 5.1.5
         waiting += [(first, last, depth + 1, part.is_protected, inner) for first, last in reversed(part.children)]
     return parts
@@ -250,18 +247,22 @@ def first_text(content: bytes, subtype: str) -> str | None:
     A message inside the message is not looked into. A tree beyond limit L8 has no text.
     """
     try:
-        parts = walk(content)
+        parts = walk(content, enters_messages=False)
     except CannotConvert:
         return None
-    skipped = -1
-    for part in parts:
-        if part.start < skipped:
-            continue
-        if part.type.name == "message/rfc822":
-            skipped = part.end
-        elif part.type.name == f"text/{subtype}" and not part.is_attachment:
-            return decode_charset(decode_body(content, part), part.type.parameters.get("charset", "us-ascii"))
-    return None
+    part = shown_part(parts, subtype)
+    return decode_part(content, part) if part else None
+
+
+def shown_part(parts: Iterable[Part], subtype: str) -> Part | None:
+    """Gives the first part `text/<subtype>` that is no attachment, None when there is none."""
+    name = f"text/{subtype}"
+    return next((part for part in parts if part.type.name == name and not part.is_attachment), None)
+
+
+def decode_part(content: bytes, part: Part) -> str:
+    """Gives the text of a text part."""
+    return decode_charset(decode_body(content, part), part.type.parameters.get("charset", "us-ascii"))
 
 
 def has_crlf_only(data: bytes) -> bool:
