@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import apsw
+import apsw
 import pytest
 
 from smtpeter.delivery.dispatcher import POLL_SECONDS, Dispatcher, DispatchSettings

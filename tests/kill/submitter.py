@@ -88,12 +88,13 @@ class Submitter:
         while True:
             await self.is_up.wait()
             try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                connection = _Connection(reader, writer)
-                await connection.greet()
-                return connection
-            except (ConnectionError, asyncio.IncompleteReadError):
+                connection = _Connection(*await asyncio.open_connection("127.0.0.1", self.port))
+            except ConnectionError:
                 await asyncio.sleep(0)  # killed in this very moment
+                continue
+            if await connection.greet():
+                return connection
+            connection.close()
 
 
 class _Connection:
@@ -103,10 +104,15 @@ class _Connection:
         self._reader = reader
         self._writer = writer
 
-    async def greet(self) -> None:
-        await self._reply()
-        self._writer.write(b"EHLO client.test\r\n")
-        await self._reply()
+    async def greet(self) -> bool:
+        """Exchanges names; False when the connection breaks."""
+        try:
+            await self._reply()
+            self._writer.write(b"EHLO client.test\r\n")
+            await self._reply()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return False
+        return True
 
     async def hand_over(self, id: str, sender: str, recipients: tuple[str, ...]) -> Fate:
         """Sends one message and gives its fate; the connection is of use after a reply only."""
