@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import apsw
-import apsw
 import pytest
 
-from smtpeter.delivery.dispatcher import POLL_SECONDS, Dispatcher, DispatchSettings
+from smtpeter.delivery.dispatcher import Dispatcher, DispatchSettings
 from smtpeter.delivery.lane import Courier
 from smtpeter.delivery.route import Discard, Rule
+from smtpeter.delivery.wait import POLL_SECONDS
 from smtpeter.model.message import Message
 from smtpeter.store import workers
 from smtpeter.store.accept import accept
