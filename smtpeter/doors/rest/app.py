@@ -9,24 +9,22 @@ import math
 import secrets
 import time
 import traceback
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from urllib.parse import quote
+from collections.abc import Callable
+from urllib.parse import quote, unquote
 
 import structlog
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from smtpeter.doors.rest import messages
 from smtpeter.doors.rest.call import Call
 from smtpeter.doors.rest.client import find_client, take_token
+from smtpeter.doors.rest.declare import Operation, Route
 from smtpeter.doors.rest.decode import ClientGone
 from smtpeter.doors.rest.errors import Problem, refusal_response
-from smtpeter.doors.rest.events import events_of_message
 from smtpeter.doors.rest.form import FormError, decode_form
 from smtpeter.doors.rest.gateway import Gateway
 from smtpeter.doors.rest.pace import Pace
-from smtpeter.doors.rest.send import send
+from smtpeter.doors.rest.routes import ROUTES
 from smtpeter.doors.rest.settings import RestSettings
 from smtpeter.model.refusal import Refused
 from smtpeter.store.operation import StoreUnavailable
@@ -34,32 +32,9 @@ from smtpeter.store.operation import StoreUnavailable
 _MAX_WARNING = 1024
 _log = structlog.get_logger()
 
-Resource = Callable[[Call], Awaitable[Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A resource: the scope that it needs and what answers each method. A `*` in its path is an argument."""
-
-    path: str
-    scope: str
-    methods: dict[str, Resource]
-
-
-ROUTES = (
-    Route("send", "send", {"POST": send}),
-    Route("events/messageid/*", "read", {"GET": events_of_message}),
-    Route("message/*", "read", {"GET": messages.message}),
-    Route("recipient/*", "read", {"GET": messages.recipient}),
-    Route("envelope/*", "read", {"GET": messages.envelope}),
-    Route("text/*", "read", {"GET": messages.text}),
-    Route("html/*", "read", {"GET": messages.html}),
-    Route("headers/*", "read", {"GET": messages.headers}),
-    Route("header/*", "read", {"GET": messages.headers}),
-    Route("mime/*", "read", {"GET": messages.mime}),
-)
 # everything before the first argument, then the number of arguments
-_BY_PATH = {(route.path.partition("/*")[0], route.path.count("*")): route for route in ROUTES}
+_BY_PATH = {(route.path.partition("/{")[0], len(route.arguments)): route for route in ROUTES}
+_MOST_ARGUMENTS = max(count for _, count in _BY_PATH)
 
 
 def build_app(gateway: Gateway, settings: RestSettings, monotonic: Callable[[], float] = time.monotonic) -> ASGIApp:
@@ -103,15 +78,15 @@ class _RestDoor:
         token = take_token(scope, headers)  # first, so that no log sees it
         client = find_client(scope, headers, self._settings)
         path, route, arguments = _find(scope)
-        resource = _method(route, scope["method"])
+        operation = _operation(route, scope["method"])
         if not token:
             raise Problem("token_missing", headers={"WWW-Authenticate": "Bearer"})
         identity = await self._gateway.identify(token)
         if identity is None:
             # RFC 6750 3.1
             raise Problem("token_invalid", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
-        if route.scope not in identity.scopes:
-            raise Problem("scope_missing", scope=route.scope)
+        if operation.scope not in identity.scopes:
+            raise Problem("scope_missing", scope=operation.scope)
         if wait := self._pace.wait_for(identity.credential):
             seconds = math.ceil(wait)
             raise Problem("too_many_requests", headers={"Retry-After": str(seconds)}, seconds=seconds)
@@ -119,9 +94,11 @@ class _RestDoor:
             query = decode_form(scope["query_string"]) if scope["query_string"] else {}
         except FormError as wrong:
             raise Problem("invalid_query", reason=wrong) from None
-        call = Call(self._gateway, self._settings, identity, client, headers, path, arguments, query, receive)
+        call = Call(
+            self._gateway, self._settings, operation, identity, client, headers, path, arguments, query, receive
+        )
         try:
-            response = await resource(call)
+            response = await operation.resource(call)
         except (Problem, Refused) as refused:
             response = refusal_response(refused, headers.get(b"accept", b"").decode("latin-1"))
         if call.unknown:
@@ -131,27 +108,34 @@ class _RestDoor:
 
 def _find(scope: Scope) -> tuple[str, Route, tuple[str, ...]]:
     """Gives the path as the client may call it again, the route and its arguments. Raises Problem (404)."""
-    path: str = scope["path"]
-    inner = path.removeprefix(scope.get("root_path", "")).removesuffix("/")
+    root: str = scope.get("root_path", "")
+    inner: str = scope["path"].removeprefix(root).removesuffix("/")
     if inner == "/send":  # an example of the documentation leaves the version out
         inner = "/v1/send"
     if inner.startswith("/v1/"):
-        name = inner[4:]
-        if route := _BY_PATH.get((name, 0)):
-            return path, route, ()
-        before, _, argument = name.rpartition("/")
-        if route := _BY_PATH.get((before, 1)):
-            return quote(path), route, (argument,)
+        if route := _BY_PATH.get((inner[4:], 0)):
+            return root + inner, route, ()
+        names = _segments(scope.get("raw_path") or b"", root, inner)
+        for count in range(1, _MOST_ARGUMENTS + 1):
+            if route := _BY_PATH.get(("/".join(names[2:-count]), count)):
+                return root + "/".join([quote(name, safe="@") for name in names]), route, tuple(names[-count:])
     raise Problem("not_found", hint="the calls of this version begin with /v1/, as /v1/send")
 
 
-def _method(route: Route, method: str) -> Resource:
-    resource = route.methods.get("GET" if method == "HEAD" else method)
-    if resource is None:
+def _segments(raw: bytes, root: str, path: str) -> list[str]:
+    """Gives the segments of the path. An argument may hold a slash, which only the escaped form tells from a border."""
+    if b"%2" not in raw:
+        return path.split("/")
+    return [unquote(part) for part in raw.decode("latin-1").removeprefix(root).removesuffix("/").split("/")]
+
+
+def _operation(route: Route, method: str) -> Operation:
+    operation = route.methods.get("GET" if method == "HEAD" else method)
+    if operation is None:
         names = [*route.methods, *(["HEAD"] if "GET" in route.methods else [])]
         allow = ", ".join(names)
         raise Problem("method_not_allowed", headers={"Allow": allow}, method=method, allow=allow)
-    return resource
+    return operation
 
 
 def _warning(unknown: list[str]) -> bytes:

@@ -10,12 +10,14 @@ from starlette.responses import Response
 from starlette.types import Receive
 
 from smtpeter.doors.rest.client import Client
-from smtpeter.doors.rest.decode import Headers
+from smtpeter.doors.rest.declare import NOTHING, Operation, Reading, Table
+from smtpeter.doors.rest.decode import Headers, decode_properties, read_body
 from smtpeter.doors.rest.errors import Problem
 from smtpeter.doors.rest.gateway import Gateway, MessageView
 from smtpeter.doors.rest.settings import RestSettings
 from smtpeter.model.account import Identity
 from smtpeter.model.message import MessageId, is_message_id
+from smtpeter.model.refusal import Refused
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -24,11 +26,14 @@ _ENCODER = msgspec.json.Encoder()
 class Call:
     """What a resource needs: who calls, what is in the path behind the resource's name, the query, the body to come.
 
+    `operation` is the declaration that is being carried out; `read_query` and `read_body` read by its tables.
+
     A resource puts the names of what it did not use into `unknown`; they go into the Warning-Unknown header.
     """
 
     gateway: Gateway
     settings: RestSettings
+    operation: Operation
     identity: Identity
     client: Client
     headers: Headers = field(repr=False)  # the token is in them (K4)
@@ -52,6 +57,33 @@ class Call:
             raise no_such_message()
         return found
 
+    def read_query(self) -> dict[str, Any]:
+        """Gives the typed parameters of the query. Raises Problem."""
+        try:
+            return self.operation.query.read(self.query, Reading(is_form=True, unknown=self.unknown))
+        except Refused as wrong:
+            raise Problem("invalid_parameter", field=wrong.field, reason=str(wrong).removesuffix(".")) from None
+
+    async def read_body(self) -> dict[str, Any]:
+        """Gives the typed properties in the body. Raises Problem, Refused, ClientGone."""
+        self.unknown.extend(self.query)
+        return await self._read(self.operation.body or NOTHING)
+
+    async def read_both(self) -> dict[str, Any]:
+        """Gives the typed properties, wherever they stand: in the body, or in the query of a call without one."""
+        table = self.operation.body or NOTHING
+        values = table.read(self.query, Reading(is_form=True, unknown=self.unknown)) if self.query else {}
+        return {**values, **await self._read(table)} if self._has_body else values
+
+    @property
+    def _has_body(self) -> bool:
+        return self.headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self.headers
+
+    async def _read(self, table: Table) -> dict[str, Any]:
+        body = await read_body(self.receive, self.headers, self.settings.max_body_bytes)
+        properties, is_form = decode_properties(body, self.headers)
+        return table.read(properties, Reading(is_form, self.unknown))
+
     def parameters(self, *known: str) -> dict[str, str]:
         """Gives the known parameters of the query; others are reported. Raises Problem when one is given twice."""
         taken: dict[str, str] = {}
@@ -70,9 +102,9 @@ def no_such_message() -> Problem:
     return Problem("not_found", hint="there is no such message in this account")
 
 
-def json_response(value: object, headers: Mapping[str, str] | None = None) -> Response:
-    """Gives a 200 with exactly `application/json`, which clients compare as text."""
-    return Response(_ENCODER.encode(value), 200, headers, "application/json")
+def json_response(value: object, headers: Mapping[str, str] | None = None, status: int = 200) -> Response:
+    """Gives an answer with exactly `application/json`, which clients compare as text."""
+    return Response(_ENCODER.encode(value), status, headers, "application/json")
 
 
 def text_response(text: str) -> Response:

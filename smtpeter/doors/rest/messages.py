@@ -3,8 +3,10 @@
 from starlette.responses import Response
 
 from smtpeter.doors.rest.call import Call, json_response, no_such_message, show_time, text_response
+from smtpeter.doors.rest.declare import TEXT, Answer, Operation, Property, Resource, Route, Schema, Table
 from smtpeter.doors.rest.errors import Problem
 from smtpeter.doors.rest.gateway import Version
+from smtpeter.doors.rest.kinds import one_of, text
 from smtpeter.doors.rest.records import attempt_record, record
 from smtpeter.model.event import Deferral, Delivery, Failure
 from smtpeter.wire.headers import split
@@ -16,7 +18,7 @@ _WITHOUT_ATTEMPT = frozenset(("process", "suppression"))
 
 async def message(call: Call) -> Response:
     """Answers all that is known of a message, with every attempt and its transcript."""
-    call.parameters()
+    call.read_query()
     found = await call.message()
     events = await call.gateway.events(call.identity.account.id, found.id) or []
     attempts = [
@@ -45,13 +47,13 @@ async def message(call: Call) -> Response:
 
 async def recipient(call: Call) -> Response:
     """Answers the address that the message goes to."""
-    call.parameters()
+    call.read_query()
     return text_response((await call.message()).recipient)
 
 
 async def envelope(call: Call) -> Response:
     """Answers the envelope address, nothing when the message was handed in without one."""
-    call.parameters()
+    call.read_query()
     return text_response((await call.message()).envelope)
 
 
@@ -61,7 +63,7 @@ async def headers(call: Call) -> Response:
     return text_response(head.decode("utf-8", "replace"))
 
 
-async def text(call: Call) -> Response:
+async def plain_text(call: Call) -> Response:
     """Answers the plain text part, decoded."""
     return _part(first_text(await _content(call), "plain"), "plain text")
 
@@ -73,7 +75,7 @@ async def html(call: Call) -> Response:
 
 async def mime(call: Call) -> Response:
     """Answers the whole message as it was sent."""
-    call.parameters()
+    call.read_query()
     return Response(await _load(call, Version.SENT), 200, None, "message/rfc822")
 
 
@@ -85,9 +87,7 @@ def _part(found: str | None, name: str) -> Response:
 
 async def _content(call: Call) -> bytes:
     """Gives the form of the message that the call asks for: `?version=sent`, or as composed."""
-    version = call.parameters("version").get("version", Version.COMPOSED)
-    if version not in list(Version):
-        raise Problem("invalid_parameter", field="version", reason="version must be sent or composed")
+    version = call.read_query().get("version", Version.COMPOSED)
     return await _load(call, Version(version))
 
 
@@ -96,3 +96,54 @@ async def _load(call: Call, version: Version) -> bytes:
     if content is None:
         raise no_such_message()
     return content
+
+
+MESSAGE_ID = Property("id", text(), "The id of a message, as its acceptance answered it.", "0VbhJDAc7ZoTmyipBFHq")
+VERSION = Property(
+    "version",
+    one_of(*Version),
+    "`composed` (when absent): as it was made or handed in. `sent`: as it went over the wire.",
+    "sent",
+)
+_TIME: Schema = {"type": ["string", "null"], "description": "`YYYY-MM-DD hh:mm:ss` in UTC."}
+_MESSAGE: Schema = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "state": {"type": "string"},
+        "envelope": {"type": "string"},
+        "recipient": {"type": "string"},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "subject": {"type": "string"},
+        "size": {"type": "integer", "description": "In octets, as it was handed in."},
+        "accepted": _TIME,
+        "expires": _TIME,
+        "nextattempt": _TIME,
+        "settled": _TIME,
+        "attempts": {"type": "array", "items": {"type": "object"}},
+        "events": {"type": "array", "items": {"type": "object"}},
+    },
+    "required": ["id", "state", "recipient", "attempts", "events"],
+}
+
+
+def _view(path: str, resource: Resource, summary: str, answer: Answer, *query: Property) -> Route:
+    """Gives the route of something that is shown of one message."""
+    return Route(path, {"GET": Operation(resource, summary, "read", (answer,), query=Table(*query))}, (MESSAGE_ID,))
+
+
+def _text(sentence: str, example: str) -> Answer:
+    return Answer(200, sentence, type=TEXT, example=example)
+
+
+_HEADERS = _text("The header section.", "From: Joe <joe@example.com>\r\nSubject: Hello\r\n")
+ROUTES = (
+    _view("message/{id}", message, "Shows a message", Answer(200, "State, attempts and events.", _MESSAGE)),
+    _view("recipient/{id}", recipient, "Shows the recipient", _text("The address.", "jane@example.org")),
+    _view("envelope/{id}", envelope, "Shows the envelope", _text("The address, or nothing.", "bounces@example.com")),
+    _view("text/{id}", plain_text, "Shows the plain text", _text("The text, decoded.", "My first mail."), VERSION),
+    _view("html/{id}", html, "Shows the HTML", _text("The HTML, decoded.", "<h1>My first mail</h1>"), VERSION),
+    _view("headers/{id}", headers, "Shows the header", _HEADERS, VERSION),
+    _view("header/{id}", headers, "Shows the header; the same as headers", _HEADERS, VERSION),
+    _view("mime/{id}", mime, "Shows the whole message as sent", Answer(200, "The message.", type="message/rfc822")),
+)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from smtpeter.doors.rest.addresses import is_empty, read_envelope, read_mailboxes, read_recipients, read_sender
 from smtpeter.doors.rest.call import Call, json_response
 from smtpeter.doors.rest.client import Client
+from smtpeter.doors.rest.declare import Answer, Operation, Route
 from smtpeter.doors.rest.decode import decode_properties, read_body
 from smtpeter.doors.rest.properties import (
     read_bool,
@@ -169,3 +170,8 @@ def _needs_utf8(recipients: tuple[Recipient, ...], envelope: str | None, sender:
 
 def _received(client: Client) -> Received:
     return Received("HTTPS" if client.is_secure else "HTTP", client_ip=client.ip)
+
+
+_IDS = {"type": "object", "additionalProperties": {"type": "string"}}
+SEND = Operation(send, "Sends a mail", "send", (Answer(200, "The id of each message, with its recipient.", _IDS),))
+ROUTES = (Route("send", {"POST": SEND}),)

@@ -12,19 +12,20 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
+from smtpeter.doors.rest.declare import Kind, Property, Reading, Table, wrong
 from smtpeter.doors.rest.errors import Problem
 from smtpeter.doors.rest.gateway import EventView
+from smtpeter.doors.rest.kinds import number, text
 from smtpeter.model.event import EVENT_CLASSES
 
 MAX_LIMIT = 1000
-PARAMETERS = ("start", "end", "tags", "type", "limit", "cursor")
 
 _DOCUMENTED = frozenset(("attempt", "bounce", "click", "delivery", "failure", "open", "response"))
 _LATER = frozenset(("abuse", "unsubscribe", "suppression"))  # names that can be asked for and have no records here
 _NAMES = _DOCUMENTED | _LATER | frozenset(EVENT_CLASSES)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
-_LIMIT = re.compile(r"[0-9]{1,4}\Z")
 _MAC_OCTETS = 10
 
 
@@ -51,16 +52,16 @@ class EventQuery:
         return found[: self.limit], len(found) > self.limit
 
 
-def read_query(parameters: dict[str, str], accepted: datetime, scope: str, key: bytes) -> EventQuery:
+def read_query(parameters: dict[str, Any], accepted: datetime, scope: str, key: bytes) -> EventQuery:
     """Gives the query for a message accepted at this time; `scope` is what a cursor is bound to. Raises Problem."""
     start, end = _window(parameters, accepted)
     return EventQuery(
         start,
         end,
-        _names(parameters.get("type", "")),
-        frozenset(tag.strip() for tag in parameters.get("tags", "").split(";") if tag.strip()),
+        parameters.get("type", _DOCUMENTED),
+        parameters.get("tags", frozenset()),
         _read_cursor(parameters["cursor"], scope, key) if "cursor" in parameters else 0,
-        _limit(parameters.get("limit", str(MAX_LIMIT))),
+        parameters.get("limit", MAX_LIMIT),
     )
 
 
@@ -84,9 +85,9 @@ def _mac(raw: bytes, scope: str, key: bytes) -> bytes:
     return hashlib.blake2b(raw + scope.encode(), digest_size=_MAC_OCTETS, key=key[:64], person=b"cursor").digest()
 
 
-def _window(parameters: dict[str, str], accepted: datetime) -> tuple[datetime, datetime]:
-    start = _date(parameters, "start")
-    end = _date(parameters, "end")
+def _window(parameters: dict[str, Any], accepted: datetime) -> tuple[datetime, datetime]:
+    start: datetime | None = parameters.get("start")
+    end: datetime | None = parameters.get("end")
     if start and end:
         if end < start:
             raise Problem("invalid_parameter", field="end", reason="The end must not be before the start")
@@ -98,20 +99,6 @@ def _window(parameters: dict[str, str], accepted: datetime) -> tuple[datetime, d
     return accepted.replace(microsecond=0), _months_from(accepted, 1)
 
 
-def _date(parameters: dict[str, str], name: str) -> datetime | None:
-    text = parameters.get(name)
-    if text is None:
-        return None
-    if _DATE.match(text):
-        try:
-            moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
-        except ValueError:
-            moment = None
-        if moment and 1 < moment.year < 9999:  # a month either way stays a date
-            return moment
-    raise Problem("invalid_parameter", field=name, reason=f"{name} must be a date written as yyyy-mm-dd")
-
-
 def _months_from(moment: datetime, count: int) -> datetime:
     """Gives the same day of another month, or its last day when it has no such day."""
     months = moment.year * 12 + moment.month - 1 + count
@@ -120,19 +107,46 @@ def _months_from(moment: datetime, count: int) -> datetime:
     return moment.replace(year=year, month=month, day=day)
 
 
-def _names(text: str) -> frozenset[str]:
-    if not text:
-        return _DOCUMENTED
-    if text == "*":
+def _read_date(value: Any, name: str, reading: Reading) -> datetime:
+    if isinstance(value, str) and _DATE.match(value):
+        try:
+            moment = datetime.fromisoformat(value).replace(tzinfo=UTC)
+        except ValueError:
+            moment = None
+        if moment and 1 < moment.year < 9999:  # a month either way stays a date
+            return moment
+    raise wrong(name, f"{name} must be a date written as yyyy-mm-dd.")
+
+
+def _read_names(value: Any, name: str, reading: Reading) -> frozenset[str]:
+    if not isinstance(value, str):
+        raise wrong(name, f"{name} must be given once, with commas between the names.")
+    if value == "*":
         return _NAMES
-    names = frozenset(name.strip() for name in re.split("[,;]", text) if name.strip())
-    for name in sorted(names - _NAMES):
+    names = frozenset(word.strip() for word in re.split("[,;]", value) if word.strip())
+    for word in sorted(names - _NAMES):
         known = ", ".join(sorted(_NAMES))
-        raise Problem("invalid_parameter", field="type", reason=f"{name!r:.40} is no event; there are {known}, and *")
-    return names
+        raise wrong(name, f"{word!r:.40} is no event; there are {known}, and *.")
+    return names or _DOCUMENTED
 
 
-def _limit(text: str) -> int:
-    if not _LIMIT.match(text) or not 1 <= int(text) <= MAX_LIMIT:
-        raise Problem("invalid_parameter", field="limit", reason=f"limit must be a number from 1 to {MAX_LIMIT}")
-    return int(text)
+def _read_tags(value: Any, name: str, reading: Reading) -> frozenset[str]:
+    if not isinstance(value, str):
+        raise wrong(name, f"{name} must be given once, with semicolons between the tags.")
+    return frozenset(tag.strip() for tag in value.split(";") if tag.strip())
+
+
+_DAY = Kind({"type": "string", "format": "date"}, _read_date)
+WINDOW = Table(
+    Property("start", _DAY, "The first day that is shown.", "2026-11-01"),
+    Property("end", _DAY, "The day before which it ends; at most a month after the start.", "2026-12-01"),
+    Property("tags", Kind({"type": "string"}, _read_tags), "Only mail with all of these tags.", "invoice;october"),
+    Property(
+        "type",
+        Kind({"type": "string"}, _read_names),
+        "The names of the events, with commas between them; * for all there are.",
+        "delivery,failure",
+    ),
+    Property("limit", number(1, MAX_LIMIT), "How many are shown at once.", 100),
+    Property("cursor", text(), "Where the page begins, as the Link header of the page before has it."),
+)

@@ -1,0 +1,10 @@
+"""Every address of the API with what answers there: the table that the door looks up and the document is made from."""
+
+from smtpeter.doors.rest import events, messages, send
+from smtpeter.doors.rest.declare import Route
+
+ROUTES: tuple[Route, ...] = (
+    *send.ROUTES,
+    *messages.ROUTES,
+    *events.ROUTES,
+)
