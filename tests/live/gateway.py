@@ -221,7 +221,7 @@ class Gateway:
     def queue_counts(self) -> dict[str, int]:
         """Gives how many messages there are, by state, as `queue list` says."""
         counts: dict[str, int] = {}
-        for row in self.command_json("queue", "list"):
+        for row in self.command_json("queue", "list", "--all"):
             counts[row["state"]] = counts.get(row["state"], 0) + row["count"]
         return counts
 
