@@ -97,6 +97,8 @@ class House:
         self.tasks.append(asyncio.create_task(_beat(self.store, self.clock, self.worker), name="heartbeat"))
         if self.dispatcher is not None:
             self.tasks.append(asyncio.create_task(self.dispatcher.run(), name="dispatcher"))
+        if self.config.store.unsafe_fast_storage:
+            self.tasks.append(asyncio.create_task(_warn_hourly(), name="warning"))
 
     async def close(self) -> None:
         """Takes nothing new, ends what is in flight, hands back the rest, and lets go of the store (D12)."""
@@ -123,6 +125,9 @@ async def open_house(config: Config, world: World, roles: frozenset[str], *, is_
     """Opens the store, the rooms and the doors. Raises OSError, StoreRefused, ValueError with a sentence for people."""
     config.server.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = await open_store(store_url(config), unsafe_fast_storage=config.store.unsafe_fast_storage)
+    swept = await store.blobs.sweep()
+    if swept:
+        log("start.orphans_swept", blobs=swept)
     house = await furnish(config, world, store, roles, node=os.uname().nodename, is_development=is_development)
     try:
         tls = _tls(config, world, house)
@@ -175,6 +180,13 @@ def _is_alive(pid: int) -> bool:
     except OSError:
         return True
     return b"smtpeter" in command
+
+
+async def _warn_hourly() -> None:
+    """Says at start and every hour that mail may be lost (D2)."""
+    while True:
+        log("store.unsafe", text="unsafe_fast_storage is on: what was acknowledged is lost when the power fails")
+        await asyncio.sleep(3600)
 
 
 async def _beat(store: Store, clock: Clock, worker: int) -> None:
