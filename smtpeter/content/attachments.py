@@ -122,8 +122,9 @@ def _cid(cid: str, field: str) -> str:
 def attachment_part(attachment: Attachment) -> bytes:
     """Gives the MIME part: shown within the text when it has a cid, else a file beside it. Raises ValueError (B1)."""
     name, is_message = attachment.name, attachment.type == _MESSAGE
-    if has_control(name):
-        raise ValueError("The name of an attachment holds a control character.")  # percent-encoded it would come back
+    if has_control(f"{name}{attachment.type}{attachment.cid}"):
+        # percent-encoded in a name it would pass the check of the header, and come back
+        raise ValueError("The name, type or cid of an attachment holds a control character.")
     content_type = [attachment.type or OCTETS, *([f'name="{ascii_name(name)}"'] if name else [])]
     disposition = ["inline" if attachment.cid else "attachment", *write_filename(name)]
     fields = [
@@ -133,7 +134,7 @@ def attachment_part(attachment: Attachment) -> bytes:
     ]
     if attachment.cid:
         fields.append(f"Content-ID: <{attachment.cid}>\r\n")
-    head = checked("".join(fields).encode("ascii", "replace"), len(fields))
+    head = checked("".join(fields).encode("ascii"), len(fields))
     return b"%b\r\n%b" % (head, attachment.data if is_message else wrap_base64(attachment.data))
 
 

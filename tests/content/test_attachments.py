@@ -283,6 +283,27 @@ def test_what_is_accepted_is_read_back_as_it_was_stored(files):
     assert [part_bytes(content, "attachment", v.number)[1] for v in views] == [a.data for a in stored]
 
 
+@pytest.mark.parametrize("control", [*"\r\n\0\t\x1b\x7f\x85\u2028\u2029", "\r\nBcc: x@example.com"])
+def test_no_control_gets_into_the_header_of_a_part_even_unchecked(control):
+    bad = f"a{control}b"
+    for attachment in (
+        Attachment(b"", bad, "text/plain"),
+        Attachment(b"", "é" + bad, "text/plain", "cid"),
+        Attachment(b"", "a", f"text/{bad}"),
+        Attachment(b"", "a", "text/plain", bad),
+    ):
+        with pytest.raises(ValueError, match="control"):
+            make(mail(attachments=(attachment,)))
+
+
+def test_a_boundary_differs_when_a_file_does():
+    boundaries = {
+        email.message_from_bytes(make(mail(attachments=(Attachment(data, "a.pdf", "application/pdf"),)))).get_boundary()
+        for data in (b"a", b"b", b"c")
+    }
+    assert len(boundaries) == 3
+
+
 def test_a_boundary_depends_on_the_content_alone():
     parts = mail(html="<p>", attachments=(PDF, LOGO))
     one, two = (

@@ -122,6 +122,24 @@ def test_the_first_text_that_is_no_attachment_is_found():
     assert mime.first_text(b"From: x\r\n\r\nbare", "plain") == "bare"
 
 
+def test_the_text_beside_a_message_with_very_many_parts_is_found():
+    many = b"Content-Type: message/rfc822\r\n\r\n" + mixed(*[PLAIN + b"\r\nx"] * 1001, boundary=b"b2")
+    content = mixed(many, PLAIN + b"\r\nthe text")
+    assert mime.first_text(content, "plain") == "the text"
+    assert [part.type.name for part in mime.walk(content, enters_messages=False)] == [
+        "multipart/mixed",
+        "message/rfc822",
+        "text/plain",
+    ]
+    with pytest.raises(mime.CannotConvert):
+        mime.walk(content)
+
+
+def test_a_related_entity_names_the_type_of_its_root():
+    part = mime.multipart("related", [mime.text_part("html", "x")], "seed", root_type="text/html")
+    assert part.startswith(b'Content-Type: multipart/related;\r\n type="text/html";\r\n boundary="=_seed_0"\r\n\r\n')
+
+
 def test_eight_bit_parts_are_encoded_and_the_rest_stays_byte_for_byte():
     text = "Zoë naïve café \r\n.\r\nlast line".encode()
     image = b"Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\niVBORw0KGgo="
