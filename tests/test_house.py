@@ -1,6 +1,8 @@
 """The house rules that no linter knows: which room may import which, and what the pure rooms may not touch."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 HOUSE = Path(__file__).parent.parent / "smtpeter"
 ROOMS = ["config", "model", "wire", "content", "world", "store", "intake", "delivery", "domains", "feedback", "reports"]
 ROOMS += ["doors", "app", "testing"]
+CLIENT = "client"  # beside the rooms: for applications, where nothing of the gateway is installed
 PURE_ROOMS = {"model", "wire", "content"}
 IMPURE_MODULES = {
     "asyncio",
@@ -44,6 +47,13 @@ def broken_rules(room: str, modules: set[str]) -> list[str]:
     found = []
     for module in sorted(modules):
         parts = module.split(".")
+        if room == CLIENT:
+            if parts[0] not in sys.stdlib_module_names and parts[:2] != ["smtpeter", CLIENT]:
+                found.append(f"client imports {module}, but it needs nothing beyond the standard library")
+            continue
+        if parts[:2] == ["smtpeter", CLIENT]:
+            found.append(f"{room} imports {module}, but the client is for applications only")
+            continue
         if parts[0] == "smtpeter" and len(parts) > 1 and ROOMS.index(parts[1]) > ROOMS.index(room):
             found.append(f"{room} imports {module}, a room further down the list")
         if room in PURE_ROOMS and parts[0] in IMPURE_MODULES:
@@ -51,13 +61,15 @@ def broken_rules(room: str, modules: set[str]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", [f for f in FILES if room_of(f) in ROOMS], ids=lambda p: str(p.relative_to(HOUSE)))
+@pytest.mark.parametrize(
+    "path", [f for f in FILES if room_of(f) in [*ROOMS, CLIENT]], ids=lambda p: str(p.relative_to(HOUSE))
+)
 def test_a_room_imports_only_from_rooms_before_it(path: Path) -> None:
     assert not broken_rules(room_of(path), imported_modules(path))
 
 
 def test_every_file_is_in_a_room_of_the_list() -> None:
-    strangers = {room_of(f) for f in FILES} - set(ROOMS) - {"__init__", "__main__"}
+    strangers = {room_of(f) for f in FILES} - set(ROOMS) - {CLIENT, "__init__", "__main__"}
     assert not strangers
 
 
@@ -69,6 +81,16 @@ def test_the_rule_sees_a_wire_module_that_opens_a_socket() -> None:
 
 def test_the_rule_sees_intake_reaching_into_delivery() -> None:
     assert broken_rules("intake", {"smtpeter.delivery.lane"})
+
+
+def test_the_rule_sees_a_client_that_needs_the_gateway_and_a_room_that_needs_the_client() -> None:
+    assert len(broken_rules("client", {"json", "smtpeter.client.mail", "smtpeter.model.address", "msgspec"})) == 2
+    assert len(broken_rules("doors", {"smtpeter.client", "smtpeter.model.reply"})) == 1
+
+
+def test_the_client_is_imported_where_no_other_package_is_installed() -> None:
+    script = f"import sys; sys.path.insert(0, {str(HOUSE.parent)!r}); import smtpeter.client"
+    subprocess.run([sys.executable, "-I", "-S", "-c", script], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(HOUSE)))
