@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 from datetime import datetime
+from enum import StrEnum
 from typing import NewType
 
 AccountId = NewType("AccountId", int)
@@ -67,12 +68,33 @@ class Token:
     is_sandbox: bool = False
 
 
+class Role(StrEnum):
+    """What a user may do in an account."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    DEVELOPER = "developer"
+    VIEWER = "viewer"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person. `email` is in lower case; `password_hash` is an argon2id string, never the password."""
+
+    id: int
+    email: str
+    password_hash: str
+
+    def __repr__(self) -> str:
+        return f"User(id={self.id}, email={self.email!r})"
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who knocked: the account and what its credential adds. `login` is None for a token."""
+    """Who knocked: the account and what its credential adds. `login` is None for a token and a user."""
 
     account: Account
-    credential: str  # "login:3", "token:7", "network:10.0.0.0/8"
+    credential: str  # "login:3", "token:7", "user:2", "network:10.0.0.0/8"
     features: Features
     login: Login | None = None
     scopes: frozenset[str] = frozenset({"send"})
