@@ -1,24 +1,31 @@
 """ACCEPT: stores a submission, its source once and one row for each recipient, in one commit with their events (D7).
 
 Content too large for a row goes to the blobs before that commit (D2). A message may be born claimed: then it is booked
-for a worker of this process from the start, and is never looked for in the queue (decision 5).
+for a worker of this process from the start, and is never looked for in the queue (decision 5). One that is not to be
+sent before a later time waits for it; one to a suppressed recipient is stored as failed, with the event that says so.
 
-Raises Conflict for a submission that is there already, ValueError for one that cannot be.
+The answer to a call with an Idempotency-Key is written in the same commit (`answers.py`); then a second call with that
+key stores nothing, also when both wait for the same commit.
+
+Raises Conflict for a submission that is there already, ValueError for one that cannot be, Repeated and KeyMismatch.
 """
 
 # ruff: noqa: S608 - statements are put together once, at import, from constants of this file
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from smtpeter.model.event import Accepted
-from smtpeter.model.message import Message, MessageId, Options, Recipient, Submission, message_id
-from smtpeter.store import events
+from smtpeter.model.message import Message, MessageId, MessageState, Options, Recipient, Submission, message_id
+from smtpeter.store import answers, events
+from smtpeter.store.answers import IdempotencyKey
 from smtpeter.store.booking import Booking
 from smtpeter.store.columns import clean, notify_to_text, options_to_json, received_to_json, to_json, to_ms
 from smtpeter.store.operation import Blobs, Operation, single
 from smtpeter.store.stages import READY, UNROUTED, WAITING
 from smtpeter.store.statement import BYTES, INT, TEXT, Plan, Statement
+from smtpeter.store.suppressions import failure_of
 
 MAX_ROW_CONTENT_BYTES = 256 * 1024
 
@@ -29,7 +36,8 @@ DEFAULT_LIFE = timedelta(days=1)  # delivery.md: maxdelivertime when the call do
 class AcceptItem:
     """A submission to store. `lanes` has one entry for each recipient, None where it is not known yet.
 
-    `booked`: the messages are born claimed by this worker; then every lane is known. `is_blob` is set by the store.
+    `booked`: the messages are born claimed by this worker; then every lane is known. `suppressed` names the entry of
+    the suppression list for the recipients (by place) that have one. `is_blob` is set by the store.
     """
 
     submission: Submission
@@ -37,6 +45,16 @@ class AcceptItem:
     properties: str = ""
     booked: Booking | None = None
     is_blob: bool = False
+    suppressed: Mapping[int, str] = field(default_factory=dict)
+    idempotency: IdempotencyKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptAll:
+    """Submissions that are stored together or not at all, and the key of the call that brought them."""
+
+    items: tuple[AcceptItem, ...]
+    idempotency: IdempotencyKey | None = None
 
 
 _INSERT_SOURCE = Statement(
@@ -60,9 +78,9 @@ _INSERT_SOURCE = Statement(
 
 _INSERT_MESSAGE = Statement(
     "insert into messages (id, account, source, ordinal, recipient, given, domain, notify, orcpt, priority, lane, "
-    "state, stage, due, claim, attempt, unsettled, worker, expires, told_delay) select :id, :account, :source, "
-    ":ordinal, :recipient, :given, :domain, :notify, :orcpt, :priority, :lane, 'queued', :stage, :due, :claim, 0, "
-    ":claim, :worker, :expires, 0 {rows}",
+    "state, stage, due, claim, attempt, unsettled, worker, expires, told_delay, settled) select :id, :account, :source, "
+    ":ordinal, :recipient, :given, :domain, :notify, :orcpt, :priority, :lane, :state, :stage, :due, :claim, 0, "
+    ":claim, :worker, :expires, 0, :settled {rows}",
     id=TEXT,
     account=INT,
     source=TEXT,
@@ -74,11 +92,13 @@ _INSERT_MESSAGE = Statement(
     orcpt=TEXT,
     priority=INT,
     lane=TEXT,
+    state=TEXT,
     stage=INT,
     due=INT,
     claim=INT,
     worker=INT,
     expires=INT,
+    settled=INT,
 )
 
 _FORGET = [
@@ -94,24 +114,34 @@ _FORGET = [
 
 def _accept(items: list[AcceptItem]) -> Plan[list[tuple[MessageId, ...]]]:
     """Stores submissions; gives the message ids of each, in the order of its recipients. Raises Conflict."""
-    sources, messages, facts, answers = [], [], [], []
+    sources, told = [], []
+    messages: list[tuple[object, ...]] = []
+    facts: list[tuple[str, str, int, str]] = []
     for item in items:
+        if item.idempotency is not None:
+            yield from answers.keep(item.idempotency)
         accepted_ms = to_ms(item.submission.accepted)
         sources.append(_source_row(item, accepted_ms))
-        rows = _message_rows(item, accepted_ms)
-        messages += rows
-        ids = tuple(MessageId(row[0]) for row in rows)
+        ids = tuple(message_id(item.submission.id, place) for place in range(len(item.submission.recipients)))
+        messages += _message_rows(item, ids, accepted_ms)
         fields = to_json(Accepted(item.properties))
         facts += [(id, Accepted.name, accepted_ms, fields) for id in ids]
-        answers.append(ids)
+        facts += [events.row_of(ids[place], accepted_ms, failure_of(entry)) for place, entry in item.suppressed.items()]
+        told.append(ids)
     yield _INSERT_SOURCE.many(sources)
     yield _INSERT_MESSAGE.many(messages)
     yield events.INSERT.many(facts)
-    return answers
+    return told
+
+
+def first_due(submission: Submission) -> datetime:
+    """Gives when a submission may be sent first: when it was accepted, or the later time that it asks for."""
+    send_at = submission.options.send_at
+    return submission.accepted if send_at is None else max(submission.accepted, send_at)
 
 
 def _expires(submission: Submission) -> datetime:
-    return submission.options.max_deliver_time or submission.accepted + DEFAULT_LIFE
+    return submission.options.max_deliver_time or first_due(submission) + DEFAULT_LIFE
 
 
 def _source_row(item: AcceptItem, accepted_ms: int) -> tuple[object, ...]:
@@ -134,22 +164,28 @@ def _source_row(item: AcceptItem, accepted_ms: int) -> tuple[object, ...]:
     )
 
 
-def _message_rows(item: AcceptItem, accepted_ms: int) -> list[tuple[str, *tuple[object, ...]]]:
+def _message_rows(item: AcceptItem, ids: tuple[MessageId, ...], accepted_ms: int) -> list[tuple[object, ...]]:
     submission, booked = item.submission, item.booked
     if not submission.recipients:
         raise ValueError("a submission has at least one recipient")
     if booked is not None and None in item.lanes:
         raise ValueError("a message is born claimed only with a lane")
-    due_ms = accepted_ms if booked is None else to_ms(booked.until)
+    first_ms = to_ms(first_due(submission))
+    due_ms = first_ms if booked is None else to_ms(booked.until)
     worker = None if booked is None else booked.worker
+    claim = 0 if booked is None else 1
     expires_ms = to_ms(_expires(submission))
     priority = 0 if submission.options.stream == "transactional" else 1
-    rows: list[tuple[str, *tuple[object, ...]]] = []
+    is_waiting = booked is not None or first_ms > accepted_ms
+    rows = []
     for ordinal, (recipient, lane) in enumerate(zip(submission.recipients, item.lanes, strict=True)):
-        stage = WAITING if booked is not None else UNROUTED if lane is None else READY
+        stage = WAITING if is_waiting else UNROUTED if lane is None else READY
+        rest: tuple[object, ...] = (MessageState.QUEUED, stage, due_ms, claim, worker, expires_ms, None)
+        if ordinal in item.suppressed:  # final from the start
+            rest = (MessageState.FAILED, None, None, 0, None, expires_ms, accepted_ms)
         rows.append(
             (
-                message_id(submission.id, ordinal),
+                ids[ordinal],
                 submission.account,
                 submission.id,
                 ordinal,
@@ -160,11 +196,7 @@ def _message_rows(item: AcceptItem, accepted_ms: int) -> list[tuple[str, *tuple[
                 clean(recipient.dsn.orcpt),
                 priority,
                 lane,
-                stage,
-                due_ms,
-                0 if booked is None else 1,
-                worker,
-                expires_ms,
+                *rest,
             )
         )
     return rows
@@ -177,6 +209,8 @@ def forget(item: AcceptItem) -> Plan[None]:
     ids = [message_id(submission.id, ordinal) for ordinal in range(len(submission.recipients))]
     for statement in _FORGET:
         yield statement.one(to_json(ids))
+    if item.idempotency is not None:
+        yield answers.FORGET_OF_SOURCE.one(submission.account, item.idempotency.key, submission.id)
 
 
 async def keep_large(item: AcceptItem, blobs: Blobs) -> AcceptItem:
@@ -191,8 +225,35 @@ async def keep_large(item: AcceptItem, blobs: Blobs) -> AcceptItem:
 accept = Operation(_accept, prepare=keep_large, undo=forget)
 
 
+@single
+def _accept_all(batch: AcceptAll) -> Plan[list[tuple[MessageId, ...]]]:
+    """Stores submissions together; gives the message ids of each. Raises Conflict, Repeated, KeyMismatch."""
+    if batch.idempotency is not None:
+        yield from answers.keep(batch.idempotency)
+    return (yield from _accept(list(batch.items))) if batch.items else []
+
+
+@single
+def _forget_all(batch: AcceptAll) -> Plan[None]:
+    for item in batch.items:
+        yield from forget([item])
+    key = batch.idempotency
+    if key is not None and key.source is not None:
+        yield answers.FORGET_OF_SOURCE.one(key.account, key.key, key.source)
+
+
+async def _keep_all_large(batch: AcceptAll, blobs: Blobs) -> AcceptAll:
+    return replace(batch, items=tuple([await keep_large(item, blobs) for item in batch.items]))
+
+
+accept_all = Operation(_accept_all.plan, prepare=_keep_all_large, undo=_forget_all)
+
+
 def claimed_at_birth(item: AcceptItem) -> list[Message]:
-    """Gives the messages of a submission that was accepted as booked, as a claim would have given them."""
+    """Gives the messages of a submission that was accepted as booked, as a claim would have given them.
+
+    Those to suppressed recipients are not among them.
+    """
     submission = item.submission
     return [
         Message(
@@ -214,6 +275,7 @@ def claimed_at_birth(item: AcceptItem) -> list[Message]:
             source=submission.source,
         )
         for ordinal, (recipient, lane) in enumerate(zip(submission.recipients, item.lanes, strict=True))
+        if ordinal not in item.suppressed
     ]
 
 

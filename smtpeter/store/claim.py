@@ -5,17 +5,19 @@ within a stream accounts in rotation, for each its lanes in rotation, and the sa
 grows with the accounts and lanes that it serves, not with rows. Booking (D6) is the move from ready to waiting: a
 worker that dies leaves rows that come due by themselves.
 
-Times come from the caller. A message whose large content is missing is quarantined instead of claimed.
+Times come from the caller. A message whose large content is missing is quarantined instead of claimed; one whose
+recipient was suppressed after its acceptance fails.
 """
 
 # ruff: noqa: S608 - statements are put together once, at import, from constants of this file
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from smtpeter.model.event import Quarantine
-from smtpeter.model.message import Message
+from smtpeter.model.account import AccountId
+from smtpeter.model.event import Event, Quarantine
+from smtpeter.model.message import Message, MessageState
 from smtpeter.store import events
 from smtpeter.store.columns import to_json, to_ms
 from smtpeter.store.operation import operation
@@ -23,8 +25,11 @@ from smtpeter.store.rotation import Rotation, accounts_in_rotation, names_in_rot
 from smtpeter.store.sources import COLUMNS, load_sources, message_of
 from smtpeter.store.stages import READY, wake
 from smtpeter.store.statement import INT, TEXT, Plan, Statement
+from smtpeter.store.suppressions import SuppressionCheck, accounts_with_any, among, failure_of
 
 PRIORITIES = (0, 1)  # transactional, everything else
+_LOST = Quarantine("The stored content of the message is missing.")
+_MAX_ROUNDS = 5  # of a claim that finds only what cannot be sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +68,9 @@ _BOOK = Statement(
 )
 
 _SET_ASIDE = Statement(
-    "update messages set state = 'quarantined', stage = null, due = null, worker = null, settled = :now {rows} "
+    "update messages set state = :state, stage = null, due = null, worker = null, settled = :now {rows} "
     "where id = :id returning id",
+    state=TEXT,
     now=INT,
     id=TEXT,
 )
@@ -75,15 +81,22 @@ def claim(requests: list[ClaimRequest]) -> Plan[list[list[Message]]]:
     """Gives each request its messages, booked and with their content, however often they were claimed before."""
     answers = []
     for request in requests:
-        now_ms = to_ms(request.now)
         yield from wake(request.now, request.limit)
+        answers.append((yield from _claim(request)))
+    return answers
+
+
+def _claim(request: ClaimRequest) -> Plan[list[Message]]:
+    for _ in range(_MAX_ROUNDS):
         picked: list[tuple[str, str]] = []
         for priority in PRIORITIES:
             if len(picked) < request.limit:
                 picked += yield from _pick(request, priority, request.limit - len(picked))
         ids = yield from _within_bytes(picked, request.max_bytes)
-        answers.append((yield from _book(request, ids, now_ms)) if ids else [])
-    return answers
+        booked = (yield from _book(request, ids, to_ms(request.now))) if ids else []
+        if booked or not ids:
+            return booked
+    return []
 
 
 def _pick(request: ClaimRequest, priority: int, limit: int) -> Plan[list[tuple[str, str]]]:
@@ -134,7 +147,32 @@ def _book(request: ClaimRequest, ids: Sequence[str], now_ms: int) -> Plan[list[M
     sources = yield from load_sources(rows)
     lost = [row[0] for row in rows if row[2] not in sources]
     if lost:
-        yield _SET_ASIDE.many([(now_ms, id) for id in lost])
-        reason = Quarantine("The stored content of the message is missing.")
-        yield events.INSERT.many([events.row_of(id, now_ms, reason) for id in lost])
-    return [message_of(row, *sources[row[2]]) for row in rows if row[2] in sources]
+        yield from _set_aside(MessageState.QUARANTINED, now_ms, dict.fromkeys(lost, _LOST))
+    messages = [message_of(row, *sources[row[2]]) for row in rows if row[2] in sources]
+    suppressed = yield from _suppressed(messages)
+    if not suppressed:
+        return messages
+    yield from _set_aside(MessageState.FAILED, now_ms, suppressed)
+    return [message for message in messages if message.id not in suppressed]
+
+
+def _suppressed(messages: Iterable[Message]) -> Plan[dict[str, Event]]:
+    """Gives those to recipients that are suppressed by now, with the event that says so."""
+    waiting: dict[AccountId, dict[str, list[Message]]] = {}
+    for message in messages:
+        waiting.setdefault(message.account, {}).setdefault(message.options.stream, []).append(message)
+    found: dict[str, Event] = {}
+    for account in (yield from accounts_with_any(waiting)) if waiting else ():
+        for stream, some in waiting[account].items():
+            addresses = tuple(message.recipient.address for message in some)
+            entries = yield from among(SuppressionCheck(account, stream, addresses))
+            for message in some:
+                if message.recipient.address in entries:
+                    found[message.id] = failure_of(entries[message.recipient.address].entry, message.attempt)
+    return found
+
+
+def _set_aside(state: MessageState, now_ms: int, events_of: Mapping[str, Event]) -> Plan[None]:
+    """Ends messages that cannot be sent."""
+    yield _SET_ASIDE.many([(state, now_ms, id) for id in events_of])
+    yield events.INSERT.many([events.row_of(id, now_ms, event) for id, event in events_of.items()])

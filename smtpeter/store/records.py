@@ -3,6 +3,8 @@
 Every question names the account, and what another account owns is not there (W1); only `owner_of` is the operator's.
 """
 
+# ruff: noqa: S608 - statements are put together once, at import, from constants of this file
+
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +14,10 @@ from smtpeter.store.columns import from_ms, options_from_json, received_from_jso
 from smtpeter.store.operation import single
 from smtpeter.store.settle import Sent
 from smtpeter.store.statement import INT, TEXT, Plan, Row, Statement
+
+SCHEDULED = "scheduled"  # not before a time that is to come
+DELIVERING = "delivering"  # held by a worker
+SHOWN_STATES = frozenset({*(state.value for state in MessageState), SCHEDULED, DELIVERING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +52,21 @@ class MessageRecord:
     kind: SourceKind
     size_bytes: int
 
+    def shown_state(self, now: datetime) -> str:
+        """Gives the state as people know it (delivery.md): besides those at rest there are "scheduled" and "delivering"."""
+        if self.due is None or self.due <= now or self.state not in (MessageState.QUEUED, MessageState.DEFERRED):
+            return self.state.value
+        if self.is_held:
+            return DELIVERING
+        return SCHEDULED if self.state is MessageState.QUEUED else self.state.value
 
-_RECORDS = (
-    "select m.id, m.account, m.source, m.recipient, m.state, m.worker, m.lane, m.due, m.attempt, m.expires, m.settled, "
-    "s.envelope, s.from_domain, s.subject, s.accepted, s.options, s.received, s.kind, s.size "
-    "from messages m join sources s on s.id = m.source where m.account = :account and "
+
+# what `record_of` reads, of a message and its source
+RECORD_COLUMNS = (
+    "m.id, m.account, m.source, m.recipient, m.state, m.worker, m.lane, m.due, m.attempt, m.expires, m.settled, "
+    "s.envelope, s.from_domain, s.subject, s.accepted, s.options, s.received, s.kind, s.size"
 )
+_RECORDS = f"select {RECORD_COLUMNS} from messages m join sources s on s.id = m.source where m.account = :account and "
 
 _OWNER = Statement("select account from messages where id = :id", id=TEXT)
 _RECORD = Statement(_RECORDS + "m.id = :id", account=INT, id=TEXT)
@@ -78,14 +93,14 @@ def owner_of(id: MessageId) -> Plan[AccountId | None]:
 def message_record(query: MessageQuery) -> Plan[MessageRecord | None]:
     """Gives a message with the header of its submission."""
     rows = yield _RECORD.one(query.account, query.id)
-    return _record(rows[0]) if rows else None
+    return record_of(rows[0]) if rows else None
 
 
 @single
 def messages_of_submission(query: MessageQuery) -> Plan[list[MessageRecord]]:
     """Gives the messages of the submission whose first message is `query.id`, in the order of the recipients."""
     rows = yield _MESSAGES_OF.one(query.account, query.id, query.id + ".")  # "." follows "-" and precedes digits
-    return sorted((_record(row) for row in rows), key=lambda record: _ordinal(record.id))
+    return sorted((record_of(row) for row in rows), key=lambda record: _ordinal(record.id))
 
 
 @single
@@ -99,7 +114,8 @@ def _ordinal(id: str) -> int:
     return int(id.partition("-")[2] or 0)
 
 
-def _record(row: Row) -> MessageRecord:
+def record_of(row: Row) -> MessageRecord:
+    """Reads RECORD_COLUMNS."""
     (id, account, source, recipient, state, worker, lane, due, attempt, expires, settled) = row[:11]
     (envelope, from_domain, subject, accepted, options, received, kind, size) = row[11:]
     return MessageRecord(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from smtpeter.model.account import AccountId
 from smtpeter.model.event import Cancel
@@ -10,6 +11,15 @@ from smtpeter.store import events
 from smtpeter.store.columns import to_ms
 from smtpeter.store.operation import operation
 from smtpeter.store.statement import INT, TEXT, Plan, Statement
+
+
+class Withdrawn(StrEnum):
+    """What became of a withdrawal."""
+
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"  # the account has no such message
+    UNDER_WAY = "under way"  # a worker holds it at this moment; ask again
+    FINAL = "final"  # it was delivered, failed or cancelled before
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +43,24 @@ _WITHDRAW = Statement(
 )
 
 
+_STATE = Statement("select stage from messages where id = :id and account = :account", id=TEXT, account=INT)
+
+
 @operation
-def withdraw(items: list[Withdrawal]) -> Plan[list[bool]]:
-    """Cancels messages; False for one that is unknown, final, or held by a worker at this moment."""
+def withdraw(items: list[Withdrawal]) -> Plan[list[Withdrawn]]:
+    """Cancels messages that wait, are scheduled or quarantined; the others stay as they are."""
     answers = []
     for item in items:
-        at_ms = to_ms(item.at)
-        rows = yield _WITHDRAW.one(at_ms, item.id, item.account)
-        if rows:
-            yield events.INSERT.many([events.row_of(item.id, at_ms, Cancel(item.reason))])
-        answers.append(bool(rows))
+        answers.append((yield from _withdraw(item)))
     return answers
+
+
+def _withdraw(item: Withdrawal) -> Plan[Withdrawn]:
+    at_ms = to_ms(item.at)
+    if (yield _WITHDRAW.one(at_ms, item.id, item.account)):
+        yield events.INSERT.many([events.row_of(item.id, at_ms, Cancel(item.reason))])
+        return Withdrawn.CANCELLED
+    rows = yield _STATE.one(item.id, item.account)
+    if not rows:
+        return Withdrawn.UNKNOWN
+    return Withdrawn.FINAL if rows[0][0] is None else Withdrawn.UNDER_WAY

@@ -7,7 +7,7 @@ from smtpeter.store.accept import accept
 from smtpeter.store.events import EventQuery
 from smtpeter.store.records import MessageQuery, message_record, messages_of_submission
 from smtpeter.store.store import Store
-from smtpeter.store.withdraw import Withdrawal, withdraw
+from smtpeter.store.withdraw import Withdrawal, Withdrawn, withdraw
 from tests.store.mail import T0, after, item, submission
 
 ONE = AccountId(1)
@@ -36,4 +36,4 @@ async def test_message_of_another_account_is_unknown(store: Store) -> None:
     stranger = AccountId(2)
     assert await store.read(message_record, MessageQuery(stranger, id)) is None
     assert await store.read(events.events_of, EventQuery(stranger, id)) == []
-    assert not await store.write(withdraw, Withdrawal(stranger, id, after(1), "mine"))
+    assert await store.write(withdraw, Withdrawal(stranger, id, after(1), "mine")) is Withdrawn.UNKNOWN
