@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from smtpeter.content.compose import compose
-from smtpeter.model import parts
+from smtpeter.content.compose import compose_stored
 from smtpeter.model.message import Message, SourceKind, Transfer
 from smtpeter.wire.dkim import Signer, sign
 from smtpeter.wire.headers import Field, checked, has_long_line, join, read_fields, split, write_date
@@ -91,8 +90,8 @@ def _load(message: Message) -> _Loaded:
         case SourceKind.MIME:
             content = message.source.content
         case SourceKind.PARTS:
-            content = compose(
-                parts.decode(message.source.content),
+            content = compose_stored(
+                message.source.content,
                 recipient=message.recipient.address,
                 message_id=message.id,
                 date=message.accepted,
