@@ -54,6 +54,8 @@ class OptionHeaders:
     tags: tuple[str, ...] | None = None
     stream: str | None = None
     max_deliver_time: datetime | None = None
+    send_at: datetime | None = None
+    metadata: str | None = None
 
 
 NOTHING = OptionHeaders()

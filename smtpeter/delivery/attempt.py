@@ -90,14 +90,14 @@ async def attempt(ways: Ways, courier: Courier, message: Message, render: Render
     """Tries once. `may_finish` is asked right before the end of data (D6)."""
     if ways.world.clock.now() >= message.expires:
         return Attempted(Verdict(Failed(_expired(message), Scope.MESSAGE), ""))
-    route = choose(ways.rules, message.recipient.address)
+    is_sandbox = message.options.is_sandbox  # then the routing table has no say, and nothing is looked up or dialled
+    route = Discard() if is_sandbox else choose(ways.rules, message.recipient.address)
     lane = fixed_lane(route)
     if lane is not None and lane != message.lane:
         raise Misrouted(lane)
     if isinstance(route, Discard):
-        return Attempted(
-            judge(ways.verdicts, Result(State.MESSAGE, Kind.ACCEPTED, 250, "2.0.0", "discarded by the route"))
-        )
+        description = "sandbox" if is_sandbox else "discarded by the route"
+        return Attempted(judge(ways.verdicts, Result(State.MESSAGE, Kind.ACCEPTED, 250, "2.0.0", description)))
     kept = courier.connection
     carried = await _over(ways, courier, kept, message, render, may_finish) if kept is not None else None
     if carried is not None and not _may_go_on(carried.verdict):

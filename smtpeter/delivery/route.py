@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from smtpeter.config import matches
+from smtpeter.model.message import DISCARD_LANE
 from smtpeter.world.seams import MxHost
 
 
@@ -44,8 +45,6 @@ class Discard:
 
 
 Route = Mx | SmartHost | Capture | Discard
-
-DISCARD_LANE = "discard"
 
 
 @dataclass(frozen=True, slots=True)

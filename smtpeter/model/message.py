@@ -10,6 +10,8 @@ from smtpeter.model.account import AccountId, Features
 
 MessageId = NewType("MessageId", str)
 
+DISCARD_LANE = "discard"  # of what is accepted and told, but goes nowhere
+
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ID = re.compile(r"[0-9A-Za-z]{20}(?:-[1-9][0-9]{0,3})?\Z")
 
