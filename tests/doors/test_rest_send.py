@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smtpeter.doors.rest.client import Client
+from smtpeter.doors.rest.declare import Reading
 from smtpeter.doors.rest.send import read_draft
 from smtpeter.model.account import Features
 from smtpeter.model.message import Dsn, Notify, SourceKind
-from smtpeter.model.parts import Mailbox, Parts, decode
+from smtpeter.model.parts import Attachment, Mailbox, Parts, Unsubscribe, decode
 from smtpeter.model.refusal import Refused
 from tests.doors.rest_house import House
 
@@ -166,11 +167,6 @@ async def test_local_part_beyond_ascii_needs_smtputf8() -> None:
         {"template": {"from": "x"}},
         {"data": {"name": "x"}},
         {"patch": [{"op": "add"}]},
-        {"attachments": [{"data": "eA=="}]},
-        {"unsubscribe": {"url": "https://example.com/"}},
-        {"sendat": "2027-01-01 00:00:00"},
-        {"metadata": {"a": 1}},
-        {"stream": "bulk"},
         {"images": "hosted"},
     ],
 )
@@ -224,6 +220,35 @@ async def test_empty_forms_of_what_is_not_available_are_harmless() -> None:
         ({"dsn": {"ret": "ALL"}}, "invalid_request", "dsn.ret"),
         ({"dsn": {"envid": "a\r\nb"}}, "invalid_request", "dsn.envid"),
         ({"dsn": {"orcpt": "x" * 501}}, "invalid_request", "dsn.orcpt"),
+        ({"attachments": "a.pdf"}, "invalid_request", "attachments"),
+        ({"attachments": ["a.pdf"]}, "invalid_request", "attachments[0]"),
+        ({"attachments": [{"name": "a.pdf"}]}, "invalid_request", "attachments[0].data"),
+        ({"attachments": [{"data": 5}]}, "invalid_request", "attachments[0].data"),
+        ({"attachments": [{"data": "eA=="}, {"data": "eA="}]}, "invalid_request", "attachments[1].data"),
+        ({"attachments": [{"data": "eA==", "name": "a\r\nb"}]}, "invalid_request", "attachments[0].name"),
+        ({"attachments": [{"data": "eA==", "type": "pdf"}]}, "invalid_request", "attachments[0].type"),
+        ({"attachments": [{"data": "eA==", "cid": "a b"}]}, "invalid_request", "attachments[0].cid"),
+        ({"attachments": [{"url": "https://example.com/a"}]}, "not_available", "attachments[0].url"),
+        ({"attachments": [{"data": ""}] * 501}, "invalid_request", "attachments"),
+        ({"unsubscribe": "https://example.com/"}, "invalid_request", "unsubscribe"),
+        ({"unsubscribe": {"email": "nobody"}}, "invalid_request", "unsubscribe.email"),
+        ({"unsubscribe": {"url": 5}}, "invalid_request", "unsubscribe.url"),
+        ({"unsubscribe": {"url": "https://x", "oneclick": "true"}}, "invalid_request", "unsubscribe.oneclick"),
+        ({"sendat": "tomorrow"}, "invalid_request", "sendat"),
+        ({"sendat": "2027-01-31T25:00:00Z"}, "invalid_request", "sendat"),
+        ({"sendat": "0001-01-01T00:00:00+12:00"}, "invalid_request", "sendat"),
+        ({"sendat": 1801440000}, "invalid_request", "sendat"),
+        ({"metadata": [1]}, "invalid_request", "metadata"),
+        ({"metadata": "a"}, "invalid_request", "metadata"),
+        ({"metadata": {"a": "x" * 4090}}, "invalid_request", "metadata"),
+        ({"stream": "Bulk"}, "invalid_request", "stream"),
+        ({"stream": "x" * 33}, "invalid_request", "stream"),
+        ({"stream": "a\r\nb"}, "invalid_request", "stream"),
+        (
+            {"mime": "From: a@x.example\r\n\r\n", "from": None, "text": None, "attachments": [{"data": "eA=="}]},
+            "invalid_request",
+            "attachments",
+        ),
     ],
 )
 async def test_wrong_properties_are_refused_with_their_names(properties: dict[str, Any], code: str, field: str) -> None:
@@ -257,6 +282,124 @@ async def test_unescaped_percent_in_a_form_is_refused_with_its_position() -> Non
     assert "position 15" in answer.json()["error"]["message"]
 
 
+async def test_files_embeds_and_ways_to_unsubscribe_become_parts() -> None:
+    made = await parts(
+        House(),
+        attachments=[
+            {"data": "eA=="},
+            {"data": "eH\r\nk=\r\n", "name": "a.pdf"},
+            {"data": "", "name": "b.bin", "type": "image/png", "cid": "<logo>"},
+        ],
+        unsubscribe={"email": "Leave@Example.COM", "url": "https://example.com/", "one-click": True},
+    )
+    assert made.attachments == (
+        Attachment(b"x", "attachment-1.bin", "application/octet-stream"),
+        Attachment(b"xy", "a.pdf", "application/pdf"),
+        Attachment(b"", "b.bin", "image/png", "logo"),
+    )
+    assert made.unsubscribe == Unsubscribe("Leave@example.com", "https://example.com/", True)
+
+
+async def test_when_what_and_where_a_mail_belongs() -> None:
+    options = (
+        await House().draft(
+            sendat="2027-01-31T18:30:00.5+01:00", metadata={"ö": [1, None]}, stream="bulk", maxdelivertime=None
+        )
+    ).options
+    assert options.send_at == datetime(2027, 1, 31, 17, 30, 0, 500_000, tzinfo=UTC)
+    assert (options.metadata, options.stream) == ('{"ö":[1,null]}', "bulk")
+    assert (await House().draft(sendat="2027-01-31 18:30:00")).options.send_at == datetime(
+        2027, 1, 31, 18, 30, tzinfo=UTC
+    )
+    assert (await House().draft(sendat="2027-01-31T18:30")).options.send_at == datetime(2027, 1, 31, 18, 30, tzinfo=UTC)
+    plain = (await House().draft()).options
+    assert (plain.send_at, plain.metadata, plain.stream) == (None, "", "transactional")
+
+
+@pytest.mark.parametrize("over", [-1, 0, 1])
+async def test_metadata_holds_4096_bytes(over: int) -> None:
+    call = {"recipient": "bob@example.net", "from": "ann@example.com", "text": "x"}
+    answer = await House().send(call | {"metadata": {"a": "x" * (4096 - 8 + over)}})
+    assert answer.status_code == (400 if over > 0 else 200)
+
+
+async def test_address_of_http_to_unsubscribe_is_taken_and_named_because_receivers_ignore_it() -> None:
+    house = House()
+    call = {"recipient": "bob@example.net", "from": "ann@example.com", "text": "x"}
+    answer = await house.send(call | {"unsubscribe": {"url": "http://example.com/leave"}})
+    assert answer.headers["warning-unknown"] == "unsubscribe.url"
+    unsubscribe = decode(house.gateway.drafts[0].source.content).unsubscribe
+    assert unsubscribe is not None
+    assert unsubscribe.url == "http://example.com/leave"
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ("eA==!", "'!' at position 5"),
+        ("e-A=", "'-' at position 2"),
+        ("eA\n=\n", "1 = stand at its end, position 3, where 2 must be"),
+        ("eHh4eA", "0 = stand at its end, position 7, where 2 must be"),
+        ("eHh4e", "missing at its end, position 6"),
+        ("eA==eA==", "'=' at position 3"),
+        ("ä", "'ä' at position 1"),
+    ],
+)
+async def test_fault_in_base64_is_told_with_its_position(data: str, told: str) -> None:
+    call = {"recipient": "bob@example.net", "from": "ann@example.com", "text": "x"}
+    answer = await House().send(call | {"attachments": [{"data": data}]})
+    assert answer.status_code == 400
+    assert told in answer.json()["error"]["message"]
+
+
+async def test_form_carries_files_in_base64_and_metadata_as_json_too() -> None:
+    house = House()
+    form = (
+        "recipient=a%40x.example&from=b@x.example&text=x&attachments[0][data]=Pj4%2B&attachments[0][name]=a.txt"
+        "&metadata=%7B%22a%22%3A1%7D&unsubscribe[url]=https://example.com/&unsubscribe[oneclick]=1"
+    )
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = await house.call("POST", "/v1/send", content=form.encode(), headers=headers)
+    assert answer.status_code == 200, answer.text
+    made = decode(house.gateway.drafts[0].source.content)
+    assert made.attachments == (Attachment(b">>>", "a.txt", "text/plain"),)
+    assert made.unsubscribe == Unsubscribe("", "https://example.com/", True)
+    assert house.gateway.drafts[0].options.metadata == '{"a":1}'
+    unescaped = form.replace("%2B", "+")
+    answer = await house.call("POST", "/v1/send", content=unescaped.encode(), headers=headers)
+    assert "write + as %2B" in answer.json()["error"]["message"]
+
+
+async def test_multipart_form_carries_files_as_they_are() -> None:
+    house = House()
+    files = [
+        ("attachments[]", ("Bericht ü.pdf", b"%PDF\r\n\0", "application/octet-stream")),
+        ("attachments[]", ("b.csv", b"1;2", "text/csv")),
+        ("attachments[9][data]", ("logo.png", b"\x89PNG", "image/png")),
+        ("html", ("body.html", "<p>ü".encode(), "text/html")),
+    ]
+    values = {"recipients[]": ["a@x.example", "b@x.example"], "from": "b@x.example", "attachments[9][cid]": "logo"}
+    answer = await house.call("POST", "/v1/send", data=values, files=files)
+    assert answer.status_code == 200, answer.text
+    assert [recipient.address for recipient in house.gateway.drafts[0].recipients] == ["a@x.example", "b@x.example"]
+    made = decode(house.gateway.drafts[0].source.content)
+    assert made.html == "<p>ü"
+    assert made.attachments == (
+        Attachment(b"\x89PNG", "logo.png", "image/png", "logo"),
+        Attachment(b"%PDF\r\n\0", "Bericht ü.pdf", "application/pdf"),
+        Attachment(b"1;2", "b.csv", "text/csv"),
+    )
+
+
+async def test_multipart_form_carries_a_whole_message_octet_for_octet() -> None:
+    house = House()
+    mime = b"From: a@example.com\r\nSubject: x\r\n\r\n\xfc\r\n"
+    files = {"mime": ("mail.eml", mime, "message/rfc822")}
+    answer = await house.call("POST", "/v1/send", data={"recipient": "a@x.example"}, files=files)
+    assert answer.status_code == 200, answer.text
+    assert house.gateway.drafts[0].source.content == mime
+
+
 _JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=12), st.sampled_from(["a@x.example", "b"])),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=6), inner, max_size=3)),
@@ -276,6 +419,10 @@ _OTHERS = (
     "maxdelivertime",
     "data",
     "odd",
+    "attachments",
+    "unsubscribe",
+    "sendat",
+    "metadata",
 )
 _NAMES = st.sampled_from([*_ADDRESSED, *_OTHERS, "trackopens", "template", "stream"])
 _BASE = {"recipient": "a@x.example", "from": "b@x.example", "text": "x"}
@@ -285,7 +432,7 @@ _BASE = {"recipient": "a@x.example", "from": "b@x.example", "text": "x"}
 @settings(max_examples=250)
 def test_any_properties_give_a_draft_or_a_refusal(properties: dict[str, Any], is_form: bool) -> None:
     try:
-        draft = read_draft(_BASE | properties, is_form, Client("192.0.2.1", True), 1000, [])
+        draft = read_draft(_BASE | properties, Reading(is_form), Client("192.0.2.1", True))
     except Refused as refused:
         assert refused.refusal.http_status == 400
         assert refused.field

@@ -1,5 +1,6 @@
 """One call while it is being answered, and the small answers that the resources share."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,9 @@ from smtpeter.model.account import Identity
 from smtpeter.model.message import MessageId, is_message_id
 from smtpeter.model.refusal import Refused
 
+# what a UUID or any other random name fits into
+_KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
+_KEY_ADVICE = "An Idempotency-Key has 1 to 255 printable ASCII characters and no blanks; use a random UUID"
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -76,13 +80,21 @@ class Call:
         return {**values, **await self._read(table)} if self._has_body else values
 
     @property
+    def idempotency_key(self) -> str:
+        """The Idempotency-Key of the call, "" when it has none. Raises Problem."""
+        key = self.headers.get(b"idempotency-key", b"").decode("latin-1").strip(" ")
+        if key and not _KEY.match(key):
+            raise Problem("invalid_parameter", field="Idempotency-Key", reason=_KEY_ADVICE)
+        return key
+
+    @property
     def _has_body(self) -> bool:
         return self.headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self.headers
 
     async def _read(self, table: Table) -> dict[str, Any]:
         body = await read_body(self.receive, self.headers, self.settings.max_body_bytes)
-        properties, is_form = decode_properties(body, self.headers)
-        return table.read(properties, Reading(is_form, self.unknown))
+        properties, is_form = decode_properties(body, self.headers, takes_files=self.operation.takes_files)
+        return table.read(properties, Reading(is_form, self.unknown, self.settings.max_recipients))
 
     def parameters(self, *known: str) -> dict[str, str]:
         """Gives the known parameters of the query; others are reported. Raises Problem when one is given twice."""

@@ -37,6 +37,7 @@ class Reading:
 
     is_form: bool = False
     unknown: list[str] = field(default_factory=list)
+    most_recipients: int = 1000
 
 
 Reader = Callable[[Any, str, Reading], Any]

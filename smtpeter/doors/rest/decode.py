@@ -12,6 +12,7 @@ from starlette.types import Receive
 
 from smtpeter.doors.rest.errors import Problem
 from smtpeter.doors.rest.form import FormError, decode_form
+from smtpeter.doors.rest.multipart import decode_multipart
 
 MAX_DEPTH = 64
 MAX_MEMBERS = 200_000
@@ -55,8 +56,8 @@ def _too_large(limit: int) -> Problem:
     return Problem("body_too_large", headers={"Connection": "close"}, limit=limit)
 
 
-def decode_properties(body: bytes, headers: Headers) -> tuple[dict[str, Any], bool]:
-    """Gives the properties, and whether they came as a form, where all values are text. Raises Problem."""
+def decode_properties(body: bytes, headers: Headers, *, takes_files: bool = False) -> tuple[dict[str, Any], bool]:
+    """Gives the properties, and whether they came as a form, where values are text or files. Raises Problem."""
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise Problem("unsupported_type", reason="a Content-Encoding is not understood")
     kind, _, parameters = headers.get(b"content-type", b"").lower().partition(b";")
@@ -69,6 +70,11 @@ def decode_properties(body: bytes, headers: Headers) -> tuple[dict[str, Any], bo
         case b"application/x-www-form-urlencoded":
             try:
                 return decode_form(body), True
+            except FormError as wrong:
+                raise Problem("invalid_form", reason=wrong) from None
+        case b"multipart/form-data" if takes_files:
+            try:
+                return decode_multipart(body, headers[b"content-type"].decode("latin-1")), True
             except FormError as wrong:
                 raise Problem("invalid_form", reason=wrong) from None
         case b"":

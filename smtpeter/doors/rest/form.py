@@ -9,6 +9,8 @@ the reader of the property to say. WHATWG URL 5.1 is the base. Raises only FormE
 """
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -25,6 +27,15 @@ class FormError(ValueError):
     """The input is not a form; `str()` says what is wrong and where, without a full stop."""
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file in a form, which only multipart/form-data can carry. `type` "" when the client did not say."""
+
+    data: bytes = field(repr=False)
+    name: str
+    type: str
+
+
 class _Node(dict[str, Any]):
     """An object or array that is being gathered. `next_index` is the key that `[]` takes."""
 
@@ -35,18 +46,28 @@ def decode_form(body: bytes) -> dict[str, Any]:
     """Gives name → string, array or object. Positions in errors count bytes from 1. Raises FormError."""
     if body.count(b"&") > MAX_MEMBERS:
         raise FormError(f"it has more than {MAX_MEMBERS} members")
-    root = _Node()
-    members = 0
+    return gather(_pairs(body))
+
+
+def _pairs(body: bytes) -> Iterable[tuple[str, str, int]]:
     at = 0
     for pair in body.split(b"&") if body else ():
         if pair:
             name, _, value = pair.partition(b"=")
-            keys = _keys(_text(name, at), at)
-            members += len(keys)
-            if members > MAX_MEMBERS:
-                raise FormError(f"it has more than {MAX_MEMBERS} members")
-            _put(root, keys, _text(value, at + len(name) + 1), at)
+            yield _text(name, at), _text(value, at + len(name) + 1), at
         at += len(pair) + 1
+
+
+def gather(pairs: Iterable[tuple[str, str | File, int]]) -> dict[str, Any]:
+    """Gives what names, values and their offsets in the body make up. Raises FormError."""
+    root = _Node()
+    members = 0
+    for name, value, at in pairs:
+        keys = _keys(name, at)
+        members += len(keys)
+        if members > MAX_MEMBERS:
+            raise FormError(f"it has more than {MAX_MEMBERS} members")
+        _put(root, keys, value, at)
     return {name: _finish(value) for name, value in root.items()}
 
 
@@ -88,7 +109,7 @@ def _keys(name: str, at: int) -> list[str]:
     return keys
 
 
-def _put(node: _Node, keys: list[str], value: str, at: int) -> None:
+def _put(node: _Node, keys: list[str], value: str | File, at: int) -> None:
     for depth, key in enumerate(keys[:-1]):
         below = node.get(_place(node, key, depth))
         if below is None:
@@ -106,7 +127,7 @@ def _put(node: _Node, keys: list[str], value: str, at: int) -> None:
         _count(node, last, depth)
     elif isinstance(known, list):
         known.append(value)
-    elif isinstance(known, str):
+    elif isinstance(known, str | File):
         node[place] = [known, value]
     else:
         raise FormError(f"the name at position {at + 1} is both a value and a list of values")

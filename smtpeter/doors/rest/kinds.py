@@ -14,7 +14,8 @@ from smtpeter.doors.rest.declare import Kind, Reading, Table, schema_of, wrong
 
 _WORDS = {"true": True, "1": True, "on": True, "yes": True, "false": False, "0": False, "off": False, "no": False}
 _DIGITS = re.compile(r"-?[0-9]{1,18}\Z", re.ASCII)
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}\Z")
+TIME_PATTERN = "[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}"
+_TIME = re.compile(rf"{TIME_PATTERN}\Z")
 
 
 def text(*, most: int = 0, pattern: str = "", says: str = "") -> Kind:
@@ -61,16 +62,18 @@ def _read_boolean(value: Any, name: str, reading: Reading) -> bool:
 BOOLEAN = Kind({"type": "boolean"}, _read_boolean)
 
 
-def _read_time(value: Any, name: str, reading: Reading) -> datetime:
+def read_time(value: Any, name: str, reading: Reading, otherwise: str = "") -> datetime:
+    """Reads `YYYY-MM-DD hh:mm:ss` as UTC, strictly. `otherwise` ends the advice when there is another form."""
     if isinstance(value, str) and _TIME.match(value):
         try:
             return datetime.fromisoformat(value).replace(tzinfo=UTC)
         except ValueError:
             pass
-    raise wrong(name, f"`{name}` must be a time in UTC written as YYYY-MM-DD hh:mm:ss, such as 2027-01-31 18:30:00.")
+    form = f"YYYY-MM-DD hh:mm:ss, such as 2027-01-31 18:30:00{otherwise}"
+    raise wrong(name, f"`{name}` must be a time in UTC written as {form}.")
 
 
-TIME = Kind({"type": "string", "pattern": _TIME.pattern.replace("\\Z", "$").join(("^", ""))}, _read_time)
+TIME = Kind({"type": "string", "pattern": f"^{TIME_PATTERN}$"}, read_time)
 
 
 def number(lowest: int, highest: int) -> Kind:

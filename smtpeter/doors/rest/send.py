@@ -4,161 +4,186 @@ The door checks forms and gathers; whether the sender may send, and whether the 
 judged by intake. What this release cannot do is refused by name, so that nothing is silently left out of a mail.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.responses import Response
 
-from smtpeter.doors.rest.addresses import is_empty, read_envelope, read_mailboxes, read_recipients, read_sender
+from smtpeter.doors.rest.addresses import BCC, ENVELOPE, MAILBOXES, RECIPIENT, RECIPIENTS, SENDER, gather_recipients
 from smtpeter.doors.rest.call import Call, json_response
 from smtpeter.doors.rest.client import Client
-from smtpeter.doors.rest.declare import Answer, Operation, Route
-from smtpeter.doors.rest.decode import decode_properties, read_body
+from smtpeter.doors.rest.declare import Answer, Operation, Property, Reading, Route, Schema, Table, wrong
+from smtpeter.doors.rest.files import ATTACHMENTS, CONTENT, MIME
+from smtpeter.doors.rest.kinds import TIME, text
 from smtpeter.doors.rest.properties import (
-    read_bool,
-    read_dsn,
-    read_images,
-    read_tags,
-    read_text,
-    read_time,
-    refuse,
+    DSN,
+    EXTRA,
+    IMAGES,
+    METADATA,
+    MOMENT,
+    STREAM,
+    SWITCH,
+    TAGS,
+    UNSUBSCRIBE,
+    unavailable,
 )
 from smtpeter.model import parts
 from smtpeter.model.account import Features
 from smtpeter.model.message import Draft, Dsn, Options, Received, Recipient, Source, SourceKind
-from smtpeter.model.refusal import Refused
-from smtpeter.wire.newlines import normalize
 
-_CONTENT = ("from", "to", "cc", "replyto", "subject", "text", "html", "extra")
-_SWITCHES = ("inlinecss", "trackclicks", "trackopens", "trackbounces", "preventscam")
-_NOT_AVAILABLE = ("template", "patch", "data", "attachments", "unsubscribe", "sendat", "metadata", "stream")
-_KNOWN = frozenset(
-    (
-        *("recipient", "recipients", "envelope", "bcc", "mime", "images", "tags", "dsn", "maxdelivertime"),
-        *_CONTENT,
-        *_SWITCHES,
-        *_NOT_AVAILABLE,
-    )
+_LATER = "Not available in this version."
+PROPERTIES = Table(
+    Property(
+        "recipient",
+        RECIPIENT,
+        "Who the mail goes to: an address, or several with commas or in an array. Pure addresses, without names.",
+        "jane@example.org",
+    ),
+    Property(
+        "recipients",
+        RECIPIENTS,
+        "The same as an array of addresses. Personal data beside them is not available in this version.",
+        ["jane@example.org", "john@example.org"],
+    ),
+    Property("envelope", ENVELOPE, "The address where bounces go.", "bounces@example.com"),
+    Property(
+        "from",
+        SENDER,
+        "The sender, whose domain must be approved: an address with or without a name.",
+        "Joe <joe@example.com>",
+    ),
+    Property("to", MAILBOXES, "What To shows; the recipient when absent.", "Jane <jane@example.org>"),
+    Property(
+        "cc", MAILBOXES, "What Cc shows; it makes no recipients.", [{"name": "Ann", "address": "ann@example.org"}]
+    ),
+    Property("replyto", MAILBOXES, "Where answers go.", "help@example.com", ("replyTo",)),
+    Property("bcc", BCC, "Further recipients, whom no header field shows.", "archive@example.com"),
+    Property("subject", text(), "The subject.", "Your order"),
+    Property("text", CONTENT, "The plain text.", "Thank you for your order."),
+    Property("html", CONTENT, "The HTML.", "<p>Thank you for your order.</p>"),
+    Property("mime", MIME, "A whole message, header and body, instead of the single properties."),
+    Property("extra", EXTRA, "Header fields whose names begin with x-.", {"x-order": "1234"}, ("headers",)),
+    Property(
+        "attachments",
+        ATTACHMENTS,
+        "Files that go with the mail; those with a `cid` are shown within the HTML.",
+        [{"data": "SGVsbG8=", "name": "hello.txt", "type": "text/plain"}],
+    ),
+    Property(
+        "unsubscribe",
+        UNSUBSCRIBE,
+        "How readers leave the list.",
+        {"url": "https://example.com/leave?who=123", "oneclick": True},
+    ),
+    Property("tags", TAGS, "Marks for searching and statistics, without white space.", ["invoice", "october"]),
+    Property("metadata", METADATA, "Your own data, which events repeat.", {"order": 1234}),
+    Property("stream", STREAM, "The stream that the mail belongs to; `transactional` when absent.", "transactional"),
+    Property("sendat", MOMENT, "Not before this time; at most 90 days ahead.", "2027-01-31T18:30:00+01:00"),
+    Property(
+        "maxdelivertime",
+        TIME,
+        "Not after this time, in UTC; a day after it was accepted, or after `sendat`, when absent.",
+        "2027-02-01 18:30:00",
+    ),
+    Property("dsn", DSN, "Which notifications are wanted (RFC 3461).", {"notify": "FAILURE,DELAY", "ret": "HDRS"}),
+    Property("inlinecss", SWITCH, f"{_LATER} Counts as false."),
+    Property("trackclicks", SWITCH, f"{_LATER} Counts as false."),
+    Property("trackopens", SWITCH, f"{_LATER} Counts as false."),
+    Property("trackbounces", SWITCH, f"{_LATER} Counts as false."),
+    Property("preventscam", SWITCH, f"{_LATER} Counts as false."),
+    Property("images", IMAGES, "`default`: images stay in the mail. `hosted` is not available in this version."),
+    Property("template", unavailable(), _LATER),
+    Property("patch", unavailable(), _LATER),
+    Property("data", unavailable(), _LATER),
+    example={
+        "recipient": "jane@example.org",
+        "from": "Joe <joe@example.com>",
+        "subject": "Hello",
+        "text": "My first mail.",
+        "html": "<h1>My first mail</h1>",
+    },
 )
-_ALIASES = {"replyTo": "replyto", "headers": "extra"}
-_DEFAULT_STREAM = "transactional"
+_CONTENT = ("from", "to", "cc", "replyto", "subject", "text", "html", "extra", "attachments", "unsubscribe")
+_SWITCHES = ("inlinecss", "trackclicks", "trackopens", "trackbounces", "preventscam")
 _NO_DSN = Dsn()
+_NO_FEATURES = Features()
 
 
 async def send(call: Call) -> Response:
     """Accepts one message for each recipient and answers `{id: recipient as given}` in their order."""
-    body = await read_body(call.receive, call.headers, call.settings.max_body_bytes)
-    properties, is_form = decode_properties(body, call.headers)
-    call.unknown.extend(call.query)
-    if b"idempotency-key" in call.headers:
+    draft = make_draft(await call.read_body(), call.client, call.settings.max_recipients)
+    if call.idempotency_key:
         call.unknown.append("Idempotency-Key")
-    draft = read_draft(properties, is_form, call.client, call.settings.max_recipients, call.unknown)
     ids = await call.gateway.accept(call.identity, draft)
-    return json_response({id: recipient.given for id, recipient in zip(ids, draft.recipients, strict=True)})
+    return json_response(answer_of(ids, draft))
 
 
-def read_draft(
-    properties: dict[str, Any], is_form: bool, client: Client, max_recipients: int, unknown: list[str]
-) -> Draft:
-    """Gives the draft that the properties describe; names that have no effect are added to `unknown`.
+def answer_of(ids: Iterable[str], draft: Draft) -> dict[str, str]:
+    """Gives the id of each message with its recipient, as it was given."""
+    return {id: recipient.given for id, recipient in zip(ids, draft.recipients, strict=True)}
 
-    Raises Refused with the property at fault.
-    """
-    given = _named(properties, unknown)
-    _refuse_unavailable(given)
-    dsn = read_dsn(given["dsn"], "dsn", unknown) if "dsn" in given else _NO_DSN
-    recipients = read_recipients(given, dsn, max_recipients)
-    envelope = read_envelope(given["envelope"]) if given.get("envelope", "") != "" else None
-    source, sender = _read_source(given)
+
+def read_draft(properties: dict[str, Any], reading: Reading, client: Client) -> Draft:
+    """Gives the draft that the properties describe. Raises Refused with the property at fault."""
+    return make_draft(PROPERTIES.read(properties, reading), client, reading.most_recipients)
+
+
+def make_draft(given: dict[str, Any], client: Client, most_recipients: int) -> Draft:
+    """Gives the draft of typed properties. Raises Refused."""
+    dsn: Dsn = given.get("dsn", _NO_DSN)
+    visible = [*given.get("recipient", ()), *given.get("recipients", ())]
+    recipients = gather_recipients([*visible, *given.get("bcc", ())], dsn, most_recipients)
+    envelope: str | None = given.get("envelope")
+    if "mime" in given:
+        source, sender = _whole(given), ""
+    else:
+        content = _parts(given)
+        source, sender = Source(SourceKind.PARTS, parts.encode(content)), content.sender.address
     options = Options(
-        features=_read_features(given, is_form, unknown),
-        tags=read_tags(given["tags"], "tags") if "tags" in given else (),
-        max_deliver_time=read_time(given["maxdelivertime"], "maxdelivertime") if "maxdelivertime" in given else None,
+        features=_features(given),
+        tags=given.get("tags", ()),
+        max_deliver_time=given.get("maxdelivertime"),
         ret=dsn.ret,
         envid=dsn.envid,
         is_utf8=_needs_utf8(recipients, envelope, sender),
         is_8bit=source.kind is SourceKind.MIME and not source.content.isascii(),
+        stream=given.get("stream", "transactional"),
+        metadata=given.get("metadata", ""),
+        send_at=given.get("sendat"),
     )
     return Draft(envelope, recipients, source, options, _received(client))
 
 
-def _named(properties: dict[str, Any], unknown: list[str]) -> dict[str, Any]:
-    """Gives the known properties that have a value, under their first names; null is as good as absent."""
-    given: dict[str, Any] = {}
-    for name, value in properties.items():
-        known = _ALIASES.get(name, name)
-        if known not in _KNOWN:
-            unknown.append(name)
-        elif value is None:
-            continue
-        elif known not in given:
-            given[known] = value
-        elif isinstance(value, dict) and isinstance(given[known], dict):
-            given[known] = {**value, **given[known]}
-        else:
-            refuse(name, f"`{name}` means the same as `{known}`; give one of the two.")
-    return given
+def _features(given: dict[str, Any]) -> Features:
+    said = {name: given[name] for name in _SWITCHES if name in given}
+    return Features(**said, images=given.get("images")) if said or "images" in given else _NO_FEATURES
 
 
-def _refuse_unavailable(given: dict[str, Any]) -> None:
-    for name in _NOT_AVAILABLE:
-        if name in given and not is_empty(given[name]) and (name, given[name]) != ("stream", _DEFAULT_STREAM):
-            raise Refused("not_available", field=name, feature=f"`{name}`")
+def _whole(given: dict[str, Any]) -> Source:
+    for name in _CONTENT:
+        if given.get(name) not in (None, (), ""):
+            raise wrong(name, f"`mime` is a whole message; leave out `{name}`, or leave out `mime`.")
+    return Source(SourceKind.MIME, given["mime"])
 
 
-def _read_features(given: dict[str, Any], is_form: bool, unknown: list[str]) -> Features:
-    """Gives what the call said. The switches have no effect in this release, so one that is switched on is named."""
-    features = {}
-    for name in _SWITCHES:
-        if name in given:
-            if read_bool(given[name], name, is_form):
-                unknown.append(name)
-            features[name] = False
-    images = read_images(given["images"], "images") if "images" in given else None
-    return Features(**features, images=images)
-
-
-def _read_source(given: dict[str, Any]) -> tuple[Source, str]:
-    """Gives the content and, when it is made of properties, the address in From."""
-    if "mime" in given:
-        for name in _CONTENT:
-            if not is_empty(given.get(name)):
-                refuse(name, f"`mime` is a whole message; leave out `{name}`, or leave out `mime`.")
-        mime = read_text(given["mime"], "mime")
-        if not mime:
-            refuse("mime", "`mime` is empty; give a whole message, header and body, or the single properties.")
-        return Source(SourceKind.MIME, normalize(mime.encode())), ""
-    content = _read_parts(given)
-    return Source(SourceKind.PARTS, parts.encode(content)), content.sender.address
-
-
-def _read_parts(given: dict[str, Any]) -> parts.Parts:
-    text = read_text(given["text"], "text") if "text" in given else None
-    html = read_text(given["html"], "html") if "html" in given else None
-    sender = read_sender(given.get("from"))
-    if text is None and html is None:
-        refuse("text", "There is no content; give `text` or `html` (or both), or a whole message in `mime`.")
+def _parts(given: dict[str, Any]) -> parts.Parts:
+    sender = given.get("from")
+    if sender is None:
+        raise wrong("from", "`from` is missing; give the sender's address, which also needs an approved domain.")
+    if "text" not in given and "html" not in given:
+        raise wrong("text", "There is no content; give `text` or `html` (or both), or a whole message in `mime`.")
     return parts.Parts(
         sender=sender,
-        to=read_mailboxes(given.get("to"), "to"),
-        cc=read_mailboxes(given.get("cc"), "cc"),
-        replyto=read_mailboxes(given.get("replyto"), "replyto"),
-        subject=read_text(given.get("subject", ""), "subject"),
-        text=text,
-        html=html,
-        headers=_read_extra(given["extra"]) if not is_empty(given.get("extra")) else (),
+        to=given.get("to", ()),
+        cc=given.get("cc", ()),
+        replyto=given.get("replyto", ()),
+        subject=given.get("subject", ""),
+        text=given.get("text"),
+        html=given.get("html"),
+        headers=given.get("extra", ()),
+        attachments=given.get("attachments", ()),
+        unsubscribe=given.get("unsubscribe"),
     )
-
-
-def _read_extra(value: Any) -> tuple[tuple[str, str], ...]:
-    if not isinstance(value, dict):
-        refuse("extra", '`extra` must be an object of header fields, as {"x-order": "1234"}.')
-    fields = []
-    for name, content in value.items():
-        where = f"extra.{name}"
-        if name[:2].lower() != "x-":
-            refuse(where, "Only header fields whose names begin with x- can be set by `extra`.")
-        fields.append((name, read_text(content, where)))
-    return tuple(fields)
 
 
 def _needs_utf8(recipients: tuple[Recipient, ...], envelope: str | None, sender: str) -> bool:
@@ -172,6 +197,46 @@ def _received(client: Client) -> Received:
     return Received("HTTPS" if client.is_secure else "HTTP", client_ip=client.ip)
 
 
-_IDS = {"type": "object", "additionalProperties": {"type": "string"}}
-SEND = Operation(send, "Sends a mail", "send", (Answer(200, "The id of each message, with its recipient.", _IDS),))
+# what intake may say of a submission
+REFUSALS = (
+    "invalid_recipient",
+    "no_recipient",
+    "too_many_recipients",
+    "invalid_sender",
+    "headers_too_large",
+    "invalid_message",
+    "invalid_header",
+    "mail_loop",
+    "not_available",
+    "sender_domain_not_approved",
+    "sender_not_allowed",
+    "account_suspended",
+    "message_too_large",
+    "quota_exceeded",
+    "insufficient_storage",
+    "shutting_down",
+)
+IDS: Schema = {
+    "type": "object",
+    "description": "The id of each message, with its recipient as it was given, in the order of the call.",
+    "additionalProperties": {"type": "string"},
+}
+SEND = Operation(
+    send,
+    "Sends a mail",
+    "send",
+    (
+        Answer(
+            200,
+            "The mail is stored, one message for each recipient.",
+            IDS,
+            example={"0VbhJDAc7ZoTmyipBFHq": "jane@example.org"},
+        ),
+    ),
+    "All or nothing: one bad recipient refuses the call. A recipient that is listed twice gets one message.",
+    body=PROPERTIES,
+    refusals=REFUSALS,
+    is_repeatable=True,
+    takes_files=True,
+)
 ROUTES = (Route("send", {"POST": SEND}),)
