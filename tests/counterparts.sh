@@ -13,6 +13,14 @@ need postfix postfix
 need smtp-sink postfix
 need opendkim opendkim
 need opendkim-testmsg opendkim-tools
+need msmtp msmtp
+need rspamc rspamd
+need php php-cli
+php -r 'exit((int) !extension_loaded("curl"));' >/dev/null 2>&1 || missing+=(php-curl)
+need node nodejs
+NODE_PATH=/usr/share/nodejs node -e 'require("nodemailer")' >/dev/null 2>&1 || missing+=(node-nodemailer)
+compgen -G '/usr/lib/*/sasl2/libplain.so' >/dev/null || missing+=(libsasl2-modules) # without it Postfix has no AUTH
+[ -e /usr/share/php/libphp-phpmailer/src/PHPMailer.php ] || missing+=(libphp-phpmailer)
 
 if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
 if ! command -v apt-get >/dev/null 2>&1; then

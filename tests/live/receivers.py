@@ -161,12 +161,7 @@ class Postfix:
 
     def stop(self) -> None:
         """Ends it and waits until its master is gone; no effect when it does not run."""
-        pid_file = self._folder / "queue/pid/master.pid"
-        if not pid_file.exists():
-            return
-        pid = int(pid_file.read_text())
-        run("postfix", "-c", self._conf, "stop")
-        until(lambda: not Path(f"/proc/{pid}").exists(), "Postfix has ended")
+        stop_postfix(self._folder, self._conf)
 
     def mails(self, user: str) -> list[bytes]:
         """Gives what is in a mailbox, each mail with the CRLF line ends that it arrived with, newest last."""
@@ -241,6 +236,91 @@ def postfix() -> Iterator[Postfix]:
             yield server.start()
         finally:
             server.stop()
+
+
+class Satellite:
+    """A Postfix that takes mail from this machine's programs and hands it to a relay host, as its main.cf says."""
+
+    def __init__(self, folder: Path, authority: str) -> None:
+        if os.geteuid() != 0:
+            pytest.skip("Postfix can be started by root only")
+        program("postfix")
+        if not any(Path("/usr/lib").glob("**/sasl2/libplain.so")):
+            pytest.skip("libsasl2-modules is not installed, without which Postfix has no AUTH")
+        self._folder = folder
+        self._conf = folder / "conf"
+        self._authority = authority
+
+    @contextmanager
+    def running(self, files: dict[str, str]) -> Iterator["Satellite"]:
+        """Starts it with these files in its configuration folder; what main.cf leaves open is kept to this machine."""
+        for folder in (self._conf, self._folder / "queue", self._folder / "data"):
+            folder.mkdir(parents=True)
+        os.chown(self._folder / "data", pwd.getpwnam("postfix").pw_uid, -1)
+        for name, text in files.items():
+            (self._conf / name).write_text(text)
+        with (self._conf / "main.cf").open("a") as main:
+            main.writelines(f"{name} = {value}\n" for name, value in self._settings().items())
+        (self._conf / "master.cf").write_text(_SERVICES_OF_SATELLITE)
+        run("postfix", "-c", self._conf, "start")
+        try:
+            yield self
+        finally:
+            stop_postfix(self._folder, self._conf)
+
+    def log(self) -> str:
+        """Gives what it has logged so far."""
+        path = self._folder / "data/maillog"
+        return path.read_text("utf-8", "replace") if path.exists() else ""
+
+    def _settings(self) -> dict[str, object]:
+        # its programs run as another user, who must come to the authority's file
+        authority = self._folder / "authority.pem"
+        authority.write_bytes(Path(self._authority).read_bytes())
+        return {
+            "compatibility_level": "2",
+            "queue_directory": self._folder / "queue",
+            "data_directory": self._folder / "data",
+            "maillog_file": self._folder / "data/maillog",
+            "maillog_file_prefixes": self._folder,
+            "myhostname": "satellite.example.com",
+            "mydestination": "",
+            "inet_protocols": "ipv4",
+            "smtp_host_lookup": "native",
+            "smtp_tls_CAfile": authority,
+            "smtp_tls_loglevel": 1,
+            "alias_maps": "",
+        }
+
+
+def stop_postfix(folder: Path, conf: Path) -> None:
+    """Ends a Postfix and waits until its master is gone; no effect when it does not run."""
+    pid_file = folder / "queue/pid/master.pid"
+    if not pid_file.exists():
+        return
+    pid = int(pid_file.read_text())
+    run("postfix", "-c", conf, "stop")
+    until(lambda: not Path(f"/proc/{pid}").exists(), "Postfix has ended")
+
+
+_SERVICES_OF_SATELLITE = """\
+pickup unix n - n 1 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""
 
 
 def _write_certificate(folder: Path) -> None:
