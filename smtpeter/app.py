@@ -38,8 +38,9 @@ from smtpeter.doors.rest.rooms import Rooms
 from smtpeter.doors.rest.settings import RestSettings
 from smtpeter.doors.submission import SubmissionDoor
 from smtpeter.doors.web import mount
-from smtpeter.intake.accept import Intake, IntakeSettings
+from smtpeter.intake.accept import Intake
 from smtpeter.intake.identify import Identify, LoginLimits
+from smtpeter.intake.options import IntakeSettings
 from smtpeter.intake.senders import Senders
 from smtpeter.intake.space import Space
 from smtpeter.store.operation import StoreUnavailable

@@ -2,41 +2,45 @@
 
 Nothing is answered before the one commit that stores the source, a row for each recipient and their events (D1).
 Where there is room the messages are born claimed by this process and handed to delivery at once, which saves the way
-through the due-queue; where there is none they wait there, due now.
+through the due-queue; where there is none they wait there, due now. What is to be sent later waits for its time.
+
+A call may bring an Idempotency-Key: then its answer is in the same commit, and a call that is made again gets it.
 
 Raises `Refused`, and `StoreUnavailable` turned into the refusal of that name.
 """
 
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Protocol
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, overload
 
-from smtpeter.content import compose, inspect
-from smtpeter.content.options import OptionHeaders, is_option, read_options
+from smtpeter.intake.judge import Judge
+from smtpeter.intake.options import IntakeSettings, properties
+from smtpeter.intake.repeats import HEADER, Idempotency, first_answer
 from smtpeter.intake.senders import Senders
 from smtpeter.intake.space import Space
-from smtpeter.model import parts as model_parts
-from smtpeter.model.account import Features, Identity
+from smtpeter.intake.suppressions import Suppressions
+from smtpeter.model.account import Identity
 from smtpeter.model.message import (
+    DISCARD_LANE,
     Draft,
     Message,
     MessageId,
-    Options,
+    Received,
     Recipient,
-    Source,
-    SourceKind,
     Submission,
-    new_submission_id,
+    message_id,
 )
 from smtpeter.model.refusal import Refused
-from smtpeter.store.accept import AcceptItem, accept, claimed_at_birth
+from smtpeter.store.accept import AcceptAll, AcceptItem, accept, accept_all, claimed_at_birth, first_due
+from smtpeter.store.answers import Answer, IdempotencyKey, KeyMismatch, Repeated
 from smtpeter.store.booking import Booking
 from smtpeter.store.operation import StoreUnavailable
+from smtpeter.store.records import MessageQuery
+from smtpeter.store.sources import stored_message
 from smtpeter.store.store import Store
 from smtpeter.world.seams import World
 
-FEATURE_ORDER = ("preventscam", "inlinecss", "trackbounces", "trackopens", "trackclicks")  # events.md, attempt
-LATEST_EXPIRY = timedelta(days=90)
+T = TypeVar("T")
 
 
 class Onward(Protocol):
@@ -56,26 +60,18 @@ class Onward(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class IntakeSettings:
-    """Limits of acceptance. Sizes in octets."""
+class Resent:
+    """A message that was sent again: its new id, and the recipient as it was given the first time."""
 
-    max_message_bytes: int
-    max_recipients: int
-    expire_after: timedelta
+    id: MessageId
+    recipient: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
-    """What the inspection of a source gave, whatever its kind."""
-
-    source: Source
-    from_domains: tuple[str, ...]
-    subject: str
-    headers: OptionHeaders
+Outcome = list[MessageId] | Refused  # of one draft of a batch
 
 
 class Intake:
-    """Judges drafts and stores what it accepts."""
+    """Judges drafts and stores what it accepts. `suppressions` are the lists that it goes by."""
 
     def __init__(
         self,
@@ -89,114 +85,200 @@ class Intake:
         self._space = space
         self._store = store
         self._world = world
-        self._senders = senders
-        self._settings = settings
+        self._judge = Judge(world, senders, settings)
         self._onward = onward
         self._is_closing = False
+        self.suppressions = Suppressions(store, world.clock)
 
     def close(self) -> None:
         """Refuses everything from now on (D12)."""
         self._is_closing = True
 
-    async def accept(self, identity: Identity, draft: Draft) -> list[MessageId]:
-        """Gives the ids of the stored messages, in the order of the recipients. Raises Refused."""
+    @overload
+    async def accept(self, identity: Identity, draft: Draft) -> list[MessageId]: ...
+
+    @overload
+    async def accept(
+        self, identity: Identity, draft: Draft, idempotency: Idempotency[list[MessageId]] | None
+    ) -> list[MessageId] | Answer: ...
+
+    async def accept(
+        self, identity: Identity, draft: Draft, idempotency: Idempotency[list[MessageId]] | None = None
+    ) -> list[MessageId] | Answer:
+        """Gives the ids of the stored messages, in the order of the recipients, or the first answer. Raises Refused."""
+        return await _in_store(self._accept(identity, draft, idempotency))
+
+    async def accept_batch(
+        self, identity: Identity, drafts: Sequence[Draft | Refused], idempotency: Idempotency[list[Outcome]] | None
+    ) -> list[Outcome] | Answer:
+        """Stores the drafts that may come in together, in one commit; gives for each its ids or why not.
+
+        A draft that the door could not read comes as its refusal. Raises Refused for the call as a whole.
+        """
+        return await _in_store(self._accept_batch(identity, drafts, idempotency))
+
+    async def resend(
+        self, identity: Identity, id: MessageId, received: Received, idempotency: Idempotency[Resent] | None = None
+    ) -> Resent | Answer | None:
+        """Sends a message of the account once more, with its content and options, under a new id.
+
+        None when the account has no such message or its content is not kept any more. Raises Refused.
+        """
+        return await _in_store(self._resend(identity, id, received, idempotency))
+
+    async def _accept(
+        self, identity: Identity, draft: Draft, idempotency: Idempotency[list[MessageId]] | None
+    ) -> list[MessageId] | Answer:
+        known = await self._first_answer(identity, idempotency)
+        if known is not None:
+            return known
+        self._check_open(identity)
+        submission = await self._judge.submission(identity, draft)
+        ids = _ids(submission)
+        return await self._store_one(submission, _key_of(submission, idempotency, ids)) or ids
+
+    async def _accept_batch(
+        self, identity: Identity, drafts: Sequence[Draft | Refused], idempotency: Idempotency[list[Outcome]] | None
+    ) -> list[Outcome] | Answer:
+        known = await self._first_answer(identity, idempotency)
+        if known is not None:
+            return known
+        self._check_open(identity)
+        outcomes: list[Outcome] = []
+        submissions = []
+        for draft in drafts:
+            try:
+                if isinstance(draft, Refused):
+                    raise draft
+                submission = await self._judge.submission(identity, draft)
+            except Refused as refused:
+                outcomes.append(refused)
+            else:
+                outcomes.append(_ids(submission))
+                submissions.append(submission)
+        key = None
+        if idempotency is not None:
+            source = submissions[0].id if submissions else None
+            key = idempotency.with_answer(identity.account.id, outcomes, self._world.clock.now(), source)
+        return await self._store_all(submissions, key) or outcomes
+
+    async def _resend(
+        self, identity: Identity, id: MessageId, received: Received, idempotency: Idempotency[Resent] | None
+    ) -> Resent | Answer | None:
+        known = await self._first_answer(identity, idempotency)
+        if known is not None:
+            return known
+        self._check_open(identity)
+        message = await self._store.read(stored_message, MessageQuery(identity.account.id, id))
+        if message is None:
+            return None
+        submission = await self._judge.again(identity, message, received)
+        resent = Resent(MessageId(submission.id), message.recipient.given or message.recipient.address)
+        return await self._store_one(submission, _key_of(submission, idempotency, resent)) or resent
+
+    async def _first_answer(self, identity: Identity, call: Idempotency[T] | None) -> Answer | None:
+        if call is None:
+            return None
+        return await first_answer(self._store, identity.account.id, call, self._world.clock.now())
+
+    def _check_open(self, identity: Identity) -> None:
+        """Raises Refused when nothing may come in, whatever it is."""
         if self._is_closing:
             raise Refused("shutting_down")
         if self._space.is_low:
             raise Refused("insufficient_storage")
         if identity.account.suspended:
             raise Refused("account_suspended", reason=identity.account.suspended)
-        recipients = _without_repeats(draft.recipients)
-        self._check_recipients(recipients)
-        content = self._inspect(draft.source)
+
+    async def _store_one(self, submission: Submission, key: IdempotencyKey | None) -> Answer | None:
+        """Stores a submission and hands it over; gives the first answer when its call was made before."""
+        items = await self._items([submission], key)
         try:
-            await self._check_sender(identity, content.from_domains)
-            return await self._store_and_hand_over(self._submission(identity, draft, recipients, content))
-        except StoreUnavailable:
-            raise Refused("store_unavailable") from None
+            await self._store.write(accept, items[0])
+        except Repeated as repeated:
+            return repeated.answer
+        self._hand_over(items)
+        return None
 
-    def _check_recipients(self, recipients: tuple[Recipient, ...]) -> None:
-        if not recipients:
-            raise Refused("no_recipient", field="recipient")
-        if len(recipients) > self._settings.max_recipients:
-            raise Refused("too_many_recipients", field="recipients", limit=self._settings.max_recipients)
+    async def _store_all(self, submissions: Sequence[Submission], key: IdempotencyKey | None) -> Answer | None:
+        items = await self._items(submissions)
+        if not items and key is None:
+            return None
+        try:
+            await self._store.write(accept_all, AcceptAll(tuple(items), key))
+        except Repeated as repeated:
+            return repeated.answer
+        self._hand_over(items)
+        return None
 
-    def _inspect(self, source: Source) -> _Content:
-        if len(source.content) > self._settings.max_message_bytes:
-            raise Refused("message_too_large", limit=self._settings.max_message_bytes)
-        if source.kind is SourceKind.MIME:
-            found = inspect.inspect(source.content)
-            return _Content(source, found.from_domains, found.subject, found.options)
-        parts = model_parts.decode(source.content)
-        compose.check_parts(parts)
-        domain = parts.sender.address.rpartition("@")[2]
-        options = read_options([(name, text) for name, text in parts.headers if is_option(name)])
-        return _Content(source, (domain,), parts.subject, options)
+    async def _items(self, submissions: Sequence[Submission], key: IdempotencyKey | None = None) -> list[AcceptItem]:
+        """Gives what is stored: with lanes, a booking if there is room for all, and the recipients that get nothing."""
+        suppressed = [
+            await self.suppressions.among(made.account, made.options.stream, made.recipients) for made in submissions
+        ]
+        lanes = [self._lanes(made) for made in submissions]
+        booking = self._book(submissions, lanes)
+        return [
+            AcceptItem(
+                made,
+                its_lanes,
+                properties(made.options.features),
+                booking if _is_due(made) else None,
+                suppressed=without,
+                idempotency=key,
+            )
+            for made, its_lanes, without in zip(submissions, lanes, suppressed, strict=True)
+        ]
 
-    async def _check_sender(self, identity: Identity, domains: tuple[str, ...]) -> None:
-        for domain in domains:
-            if not await self._senders.may_send(identity.account, domain):
-                raise Refused("sender_domain_not_approved", field="from", domain=domain)
-            allowed = identity.login.sender_domains if identity.login else ()
-            if allowed and not any(domain == name or domain.endswith("." + name) for name in allowed):
-                raise Refused("sender_not_allowed", field="from", domain=domain)
-
-    def _submission(
-        self, identity: Identity, draft: Draft, recipients: tuple[Recipient, ...], content: _Content
-    ) -> Submission:
-        now = self._world.clock.now()
-        options = _merged(identity, draft.options, content.headers, now + self._settings.expire_after)
-        if options.max_deliver_time is not None and options.max_deliver_time > now + LATEST_EXPIRY:
-            options = replace(options, max_deliver_time=now + LATEST_EXPIRY)
-        return Submission(
-            id=new_submission_id(int(now.timestamp() * 1000), self._world.randbits(71)),
-            account=identity.account.id,
-            accepted=now,
-            envelope=draft.envelope,
-            recipients=recipients,
-            source=content.source,
-            options=options,
-            received=draft.received,
-            from_domain=content.from_domains[0],
-            subject=content.subject,
-        )
-
-    async def _store_and_hand_over(self, submission: Submission) -> list[MessageId]:
+    def _lanes(self, submission: Submission) -> tuple[str | None, ...]:
+        recipients = submission.recipients
+        if submission.options.is_sandbox:
+            return (DISCARD_LANE,) * len(recipients)
         onward = self._onward
-        lanes: tuple[str | None, ...] = (None,) * len(submission.recipients)
-        booking = None
-        if onward is not None:
-            lanes = tuple(onward.lane(r) for r in submission.recipients)
-            booking = onward.book(lanes, len(submission.source.content))
-        item = AcceptItem(submission, lanes, properties(submission.options.features), booking)
-        ids = await self._store.write(accept, item)
-        if onward is not None:
-            if booking is not None:
+        return (None,) * len(recipients) if onward is None else tuple(onward.lane(r) for r in recipients)
+
+    def _book(self, submissions: Sequence[Submission], lanes: Sequence[tuple[str | None, ...]]) -> Booking | None:
+        """Gives a booking for all that is due, None when there is no room for it."""
+        if self._onward is None:
+            return None
+        due = [(made, some) for made, some in zip(submissions, lanes, strict=True) if _is_due(made)]
+        if not due:
+            return None
+        largest = max(len(made.source.content) for made, _ in due)
+        return self._onward.book(tuple(lane for _, some in due for lane in some), largest)
+
+    def _hand_over(self, items: Sequence[AcceptItem]) -> None:
+        """Gives delivery what is stored: messages that were born claimed, or the news that something is due."""
+        onward = self._onward
+        if onward is None:
+            return
+        for item in items:
+            if item.booked is not None:
                 onward.hand_over(claimed_at_birth(item))
-            else:
-                onward.nudge()
-        return list(ids)
+        if any(item.booked is None and _is_due(item.submission) for item in items):
+            onward.nudge()
 
 
-def properties(features: Features) -> str:
-    """Gives the switched-on features as the attempt record shows them, joined by ";"."""
-    return ";".join(name for name in FEATURE_ORDER if getattr(features, name))
+async def _in_store(work: Awaitable[T]) -> T:
+    """Gives the result of work on the store; what the store raises becomes a refusal."""
+    try:
+        return await work
+    except StoreUnavailable:
+        raise Refused("store_unavailable") from None
+    except KeyMismatch:
+        raise Refused("idempotency_mismatch", field=HEADER) from None
 
 
-def _merged(identity: Identity, said: Options, headers: OptionHeaders, default_expiry: datetime) -> Options:
-    """Gives the options with precedence account < login < call < x-smtpeter headers (smtp-api.md)."""
-    features = headers.features.over(said.features).over(identity.features).over(identity.account.features)
-    return replace(
-        said,
-        features=features,
-        tags=headers.tags if headers.tags is not None else said.tags,
-        max_deliver_time=headers.max_deliver_time or said.max_deliver_time or default_expiry,
-    )
+def _is_due(submission: Submission) -> bool:
+    """True for what may be sent at once."""
+    return first_due(submission) == submission.accepted
 
 
-def _without_repeats(recipients: tuple[Recipient, ...]) -> tuple[Recipient, ...]:
-    """Gives each address once, in order of first appearance (rest-api.md)."""
-    first: dict[str, Recipient] = {}
-    for recipient in recipients:
-        first.setdefault(recipient.address, recipient)
-    return tuple(first.values())
+def _ids(submission: Submission) -> list[MessageId]:
+    return [message_id(submission.id, ordinal) for ordinal in range(len(submission.recipients))]
+
+
+def _key_of(submission: Submission, call: Idempotency[T] | None, told: T) -> IdempotencyKey | None:
+    if call is None:
+        return None
+    return call.with_answer(submission.account, told, submission.accepted, submission.id)

@@ -1,8 +1,11 @@
-"""From a credential to an identity: SMTP logins, REST tokens, trusted networks.
+"""From a credential to an identity: SMTP logins, users, REST tokens, trusted networks.
 
 Passwords are argon2id hashes (K2): a check costs tens of milliseconds and 19 MiB on purpose, so checks run in a small
 pool of threads, and a verified login is remembered for ten minutes as an HMAC under a key of this process. An unknown
 user costs as much as a wrong password (S10). Tokens are random, so a SHA-256 look-up is enough (K1).
+
+A user's e-mail address and password send for the one account where the user may send; who may in several could mean
+any of them, so an SMTP login of the right account is needed there. Viewers do not send.
 """
 
 import asyncio
@@ -16,9 +19,10 @@ from functools import cache, partial
 import argon2
 
 from smtpeter.intake.remember import Remembered
-from smtpeter.model.account import Account, Features, Identity, Login, Token
+from smtpeter.model.account import Account, Features, Identity, Login, Role, Token
 from smtpeter.store.credentials import find_login, find_token
 from smtpeter.store.store import Store
+from smtpeter.store.users import UserRecord, find_user
 from smtpeter.world.networks import in_any, parse_networks
 from smtpeter.world.seams import Clock
 
@@ -29,6 +33,9 @@ TOKEN_USERS = frozenset({"apikey", "token"})  # user names under which a REST to
 TOKEN_PREFIX = "smtpeter_"  # noqa: S105 - the visible prefix of every token, not a secret
 TOKEN_BYTES = 24  # 192 random bits (K1)
 PASSWORD_BYTES = 18
+
+# of mail that a user sends: all off, unless its headers switch them on (smtp-api.md)
+USER_FEATURES = Features(False, False, False, False, False, "default")
 
 _HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
@@ -41,7 +48,7 @@ class TooManyFailures:
 @dataclass(frozen=True, slots=True)
 class _Verified:
     mac: bytes = field(repr=False)
-    login: Login
+    password_hash: str = field(repr=False)
     until: float
 
 
@@ -70,6 +77,10 @@ class Identify:
             partial(store.read, find_token), clock, REMEMBER_SECONDS
         )
 
+        self._users: Remembered[str, UserRecord | None] = Remembered(
+            partial(store.read, find_user), clock, REMEMBER_SECONDS
+        )
+
     def close(self) -> None:
         """Ends the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -81,7 +92,7 @@ class Identify:
         if user in TOKEN_USERS:
             identity = await self.by_token(password)
         else:
-            identity = await self._by_login(user, password, peer_ip)
+            identity = await self._by_login_or_user(user, password, peer_ip)
         if identity is None:
             self._failures.add(peer_ip, user)
         else:
@@ -94,7 +105,7 @@ class Identify:
         if found is None:
             return None
         account, token = found
-        return Identity(account, f"token:{token.id}", Features(), scopes=token.scopes)
+        return Identity(account, f"token:{token.id}", Features(), scopes=token.scopes, is_sandbox=token.is_sandbox)
 
     async def by_network(self, network: str, user: str) -> Identity | None:
         """Gives the identity that the configuration ties a trusted network to; None when there is no such login."""
@@ -104,27 +115,45 @@ class Identify:
         account, login = found
         return Identity(account, f"network:{network}", login.features, login)
 
-    async def _by_login(self, user: str, password: str, peer_ip: str) -> Identity | None:
-        found = await self._logins.get(user)
-        if not await self._is_password_right(user, found[1] if found else None, password) or found is None:
+    async def _by_login_or_user(self, name: str, password: str, peer_ip: str) -> Identity | None:
+        found = await self._logins.get(name)
+        if found is None and "@" in name:
+            return await self._by_user(name, password)
+        if not await self._is_password_right(name, found[1].password_hash if found else None, password):
+            return None
+        if found is None:
             return None
         account, login = found
         if login.networks and not in_any(peer_ip, parse_networks(login.networks)):
             return None
         return Identity(account, f"login:{login.id}", login.features, login)
 
-    async def _is_password_right(self, user: str, login: Login | None, password: str) -> bool:
-        mac = hmac.digest(self._key, f"{user}\0{password}".encode(), "sha256")
-        known = self._verified.get(user)
+    async def _by_user(self, email: str, password: str) -> Identity | None:
+        found = await self._users.get(email.lower())
+        if not await self._is_password_right(email, found.user.password_hash if found else None, password):
+            return None
+        if found is None:
+            return None
+        accounts = [account for account, role in found.memberships if role is not Role.VIEWER]
+        if len(accounts) != 1:
+            return None
+        return Identity(accounts[0], f"user:{found.user.id}", USER_FEATURES)
+
+    async def _is_password_right(self, name: str, password_hash: str | None, password: str) -> bool:
+        mac = hmac.digest(self._key, f"{name}\0{password}".encode(), "sha256")
+        known = self._verified.get(name)
         now = self._clock.monotonic()
-        if known is not None and known.until > now and known.login == login and hmac.compare_digest(known.mac, mac):
+        if (
+            known is not None
+            and known.until > now
+            and known.password_hash == password_hash
+            and hmac.compare_digest(known.mac, mac)
+        ):
             return True
-        right = await asyncio.get_running_loop().run_in_executor(
-            self._pool, _check, login.password_hash if login else None, password
-        )
-        if not right or login is None:
+        right = await asyncio.get_running_loop().run_in_executor(self._pool, _check, password_hash, password)
+        if not right or password_hash is None:
             return False
-        self._verified[user] = _Verified(mac, login, now + VERIFIED_SECONDS)
+        self._verified[name] = _Verified(mac, password_hash, now + VERIFIED_SECONDS)
         if len(self._verified) > 10_000:
             self._verified.popitem(last=False)
         return True

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from smtpeter.intake.accept import Intake, IntakeSettings
+from smtpeter.intake.accept import Intake
+from smtpeter.intake.options import IntakeSettings
 from smtpeter.intake.identify import Identify
 from smtpeter.intake.senders import Senders
 from smtpeter.intake.space import Space

@@ -1,0 +1,85 @@
+"""The options under which a submission is stored: what account, credential, call and header say, laid over each other.
+
+Raises Refused for options that cannot be kept together or in time.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from smtpeter.content.options import OptionHeaders
+from smtpeter.model.account import Features, Identity
+from smtpeter.model.message import Options
+from smtpeter.model.refusal import Refused
+
+FEATURE_ORDER = ("preventscam", "inlinecss", "trackbounces", "trackopens", "trackclicks")  # events.md, attempt
+LATEST_EXPIRY = timedelta(days=90)  # after the first try
+LATEST_SEND = timedelta(days=90)  # rest-api.md, sendat
+DEFAULT_STREAM = "transactional"
+_STREAM = re.compile(r"[a-z0-9-]{1,32}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeSettings:
+    """Limits of acceptance. Sizes in octets; `expire_after` counts from the moment of the first try."""
+
+    max_message_bytes: int
+    max_recipients: int
+    expire_after: timedelta
+
+
+def merged(
+    identity: Identity, said: Options, headers: OptionHeaders, now: datetime, expire_after: timedelta
+) -> Options:
+    """Gives the options with precedence account < login < call < x-smtpeter headers (smtp-api.md)."""
+    features = headers.features.over(said.features).over(identity.features).over(identity.account.features)
+    send_at = _checked_send_at(headers.send_at or said.send_at, now)
+    return replace(
+        said,
+        features=features,
+        tags=headers.tags if headers.tags is not None else said.tags,
+        max_deliver_time=_expiry(headers.max_deliver_time or said.max_deliver_time, send_at, now, expire_after),
+        stream=_checked_stream(headers.stream or said.stream),
+        metadata=headers.metadata if headers.metadata is not None else said.metadata,
+        send_at=send_at,
+        is_sandbox=said.is_sandbox or identity.is_sandbox,
+    )
+
+
+def sent_again(identity: Identity, first: Options, now: datetime, expire_after: timedelta) -> Options:
+    """Gives the options of a message that is sent again: those of the first time, but now and with a new life."""
+    is_sandbox = first.is_sandbox or identity.is_sandbox
+    return replace(first, send_at=None, max_deliver_time=now + expire_after, is_sandbox=is_sandbox)
+
+
+def properties(features: Features) -> str:
+    """Gives the switched-on features as the attempt record shows them, joined by ";"."""
+    return ";".join(name for name in FEATURE_ORDER if getattr(features, name))
+
+
+def _checked_send_at(send_at: datetime | None, now: datetime) -> datetime | None:
+    """Gives the time before which nothing is sent, None when that is over. Raises Refused."""
+    if send_at is None or send_at <= now:
+        return None
+    if send_at > now + LATEST_SEND:
+        reason = f"`sendat` is more than {LATEST_SEND.days} days ahead; give an earlier time."
+        raise Refused("invalid_request", field="sendat", reason=reason)
+    return send_at
+
+
+def _expiry(asked: datetime | None, send_at: datetime | None, now: datetime, expire_after: timedelta) -> datetime:
+    """Gives when a message expires: as asked, within bounds, or some time after the first try."""
+    first = send_at or now
+    if asked is None:
+        return first + expire_after
+    if send_at is not None and asked <= send_at:
+        reason = "`maxdelivertime` is not after `sendat`, so the message could never be sent; give a later time."
+        raise Refused("invalid_request", field="maxdelivertime", reason=reason)
+    return min(asked, first + LATEST_EXPIRY)
+
+
+def _checked_stream(stream: str) -> str:
+    if stream != DEFAULT_STREAM and not _STREAM.match(stream):
+        reason = "A stream is named by 1 to 32 of the characters a-z, 0-9 and hyphen, as in `bulk`."
+        raise Refused("invalid_request", field="stream", reason=reason)
+    return stream
