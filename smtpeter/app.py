@@ -313,7 +313,7 @@ async def _open_submission(house: House, world: World, tls: ServerTls, *, is_dev
 async def _open_http(house: House, tls: ServerTls, *, is_development: bool) -> None:
     config = house.config
     master = installation_key(config.server)
-    rooms = Rooms(house.store, house.intake, house.identify, config.server.hostname)
+    rooms = Rooms(house.store, house.intake, house.identify, house.clock, config.server.hostname)
     rest = build_app(rooms, RestSettings.of(config.http, master.derive("rest cursors")))
     app = mount(rest, page.routes(_mailbox(config)) if is_development else [])
     limits = http_listener.HttpLimits.of(config.http)

@@ -14,30 +14,35 @@ from smtpeter.model.refusal import Refused
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
+    """A line of the table: the HTTP status and the sentence, which may hold `{fields}`."""
+
     status: int
     sentence: str
 
 
-_TABLE = {
-    "https_required": _Entry(400, "This API is served over HTTPS only; call the same address with https://."),
-    "token_missing": _Entry(
+PROBLEMS = {
+    "https_required": Entry(400, "This API is served over HTTPS only; call the same address with https://."),
+    "token_missing": Entry(
         401, "There is no API token; send it as Authorization: Bearer TOKEN, or as ?access_token=TOKEN."
     ),
-    "token_invalid": _Entry(401, "The API token is not known; check that it is complete and has not been deleted."),
-    "scope_missing": _Entry(403, "This API token lacks the scope {scope}; use a token that has it."),
-    "not_found": _Entry(404, "There is nothing at this address; {hint}."),
-    "method_not_allowed": _Entry(405, "{method} is not possible here; use {allow}."),
-    "body_too_large": _Entry(413, "The request body is larger than {limit} bytes; send less in one call."),
-    "unsupported_type": _Entry(
+    "token_invalid": Entry(401, "The API token is not known; check that it is complete and has not been deleted."),
+    "scope_missing": Entry(403, "This API token lacks the scope {scope}; use a token that has it."),
+    "not_found": Entry(404, "There is nothing at this address; {hint}."),
+    "already_exists": Entry(409, "There is {what} already; take another name, or delete that one first."),
+    "not_yours_to_give": Entry(403, "This API token {lacks}, so it cannot give {what}; use another token."),
+    "not_cancellable": Entry(409, "{reason}."),
+    "method_not_allowed": Entry(405, "{method} is not possible here; use {allow}."),
+    "body_too_large": Entry(413, "The request body is larger than {limit} bytes; send less in one call."),
+    "unsupported_type": Entry(
         415, "Send the properties as application/json or application/x-www-form-urlencoded, in UTF-8; {reason}."
     ),
-    "invalid_json": _Entry(400, "The body is not usable JSON: {reason}."),
-    "invalid_form": _Entry(400, "The form input cannot be read: {reason}."),
-    "invalid_query": _Entry(400, "The query in the address cannot be read: {reason}."),
-    "invalid_parameter": _Entry(400, "{reason}."),
-    "too_many_requests": _Entry(429, "This API token makes too many calls; wait {seconds} s and go on more slowly."),
-    "internal_error": _Entry(
+    "invalid_json": Entry(400, "The body is not usable JSON: {reason}."),
+    "invalid_form": Entry(400, "The form input cannot be read: {reason}."),
+    "invalid_query": Entry(400, "The query in the address cannot be read: {reason}."),
+    "invalid_parameter": Entry(400, "{reason}."),
+    "too_many_requests": Entry(429, "This API token makes too many calls; wait {seconds} s and go on more slowly."),
+    "internal_error": Entry(
         500, "Something went wrong on our side; try again, and name the X-Request-Id when you report it."
     ),
 }
@@ -50,7 +55,7 @@ class Problem(Exception):
     """A refusal of the door itself. `str()` is the sentence; `headers` go into the answer."""
 
     def __init__(self, code: str, *, field: str = "", headers: Mapping[str, str] | None = None, **values: object):
-        entry = _TABLE[code]
+        entry = PROBLEMS[code]
         self.code = code
         self.status = entry.status
         self.field = field

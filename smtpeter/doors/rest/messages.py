@@ -1,14 +1,18 @@
 """GET of one message: its state and history, its addresses, and its content part by part."""
 
+from typing import Any
+
 from starlette.responses import Response
 
 from smtpeter.doors.rest.call import Call, json_response, no_such_message, show_time, text_response
 from smtpeter.doors.rest.declare import TEXT, Answer, Operation, Property, Resource, Route, Schema, Table
 from smtpeter.doors.rest.errors import Problem
-from smtpeter.doors.rest.gateway import Version
+from smtpeter.doors.rest.gateway import MessageView, Version
 from smtpeter.doors.rest.kinds import one_of, text
 from smtpeter.doors.rest.records import attempt_record, record
+from smtpeter.doors.rest.resources.cancel import CANCEL
 from smtpeter.model.event import Deferral, Delivery, Failure
+from smtpeter.store.records import SHOWN_STATES
 from smtpeter.wire.headers import split
 from smtpeter.wire.mime import first_text
 
@@ -26,23 +30,25 @@ async def message(call: Call) -> Response:
         for view in events
         if isinstance(view.event, Delivery | Deferral | Failure) and view.event.state not in _WITHOUT_ATTEMPT
     ]
-    return json_response(
-        {
-            "id": found.id,
-            "state": found.state,
-            "envelope": found.envelope,
-            "recipient": found.recipient,
-            "tags": found.tags,
-            "subject": found.subject,
-            "size": found.size,
-            "accepted": show_time(found.accepted),
-            "expires": show_time(found.expires),
-            "nextattempt": show_time(found.next_attempt),
-            "settled": show_time(found.settled),
-            "attempts": attempts,
-            "events": [record(found, view) for view in events],
-        }
-    )
+    told = [record(found, view) for view in events]
+    return json_response({**summary(found), "attempts": attempts, "events": told})
+
+
+def summary(found: MessageView) -> dict[str, Any]:
+    """Gives what is known of a message without its history."""
+    return {
+        "id": found.id,
+        "state": found.state,
+        "envelope": found.envelope,
+        "recipient": found.recipient,
+        "tags": found.tags,
+        "subject": found.subject,
+        "size": found.size,
+        "accepted": show_time(found.accepted),
+        "expires": show_time(found.expires),
+        "nextattempt": show_time(found.next_attempt),
+        "settled": show_time(found.settled),
+    }
 
 
 async def recipient(call: Call) -> Response:
@@ -106,25 +112,22 @@ VERSION = Property(
     "sent",
 )
 _TIME: Schema = {"type": ["string", "null"], "description": "`YYYY-MM-DD hh:mm:ss` in UTC."}
-_MESSAGE: Schema = {
-    "type": "object",
-    "properties": {
-        "id": {"type": "string"},
-        "state": {"type": "string"},
-        "envelope": {"type": "string"},
-        "recipient": {"type": "string"},
-        "tags": {"type": "array", "items": {"type": "string"}},
-        "subject": {"type": "string"},
-        "size": {"type": "integer", "description": "In octets, as it was handed in."},
-        "accepted": _TIME,
-        "expires": _TIME,
-        "nextattempt": _TIME,
-        "settled": _TIME,
-        "attempts": {"type": "array", "items": {"type": "object"}},
-        "events": {"type": "array", "items": {"type": "object"}},
-    },
-    "required": ["id", "state", "recipient", "attempts", "events"],
+_SUMMARY: dict[str, Any] = {
+    "id": {"type": "string"},
+    "state": {"type": "string", "enum": sorted(SHOWN_STATES)},
+    "envelope": {"type": "string"},
+    "recipient": {"type": "string"},
+    "tags": {"type": "array", "items": {"type": "string"}},
+    "subject": {"type": "string"},
+    "size": {"type": "integer", "description": "In octets, as it was handed in."},
+    "accepted": _TIME,
+    "expires": _TIME,
+    "nextattempt": _TIME,
+    "settled": _TIME,
 }
+MESSAGE: Schema = {"type": "object", "properties": _SUMMARY, "required": list(_SUMMARY)}
+_HISTORY = {name: {"type": "array", "items": {"type": "object"}} for name in ("attempts", "events")}
+_WHOLE: Schema = {"type": "object", "properties": {**_SUMMARY, **_HISTORY}, "required": [*_SUMMARY, *_HISTORY]}
 
 
 def _view(path: str, resource: Resource, summary: str, answer: Answer, *query: Property) -> Route:
@@ -138,7 +141,14 @@ def _text(sentence: str, example: str) -> Answer:
 
 _HEADERS = _text("The header section.", "From: Joe <joe@example.com>\r\nSubject: Hello\r\n")
 ROUTES = (
-    _view("message/{id}", message, "Shows a message", Answer(200, "State, attempts and events.", _MESSAGE)),
+    Route(
+        "message/{id}",
+        {
+            "GET": Operation(message, "Shows a message", "read", (Answer(200, "State, attempts and events.", _WHOLE),)),
+            "DELETE": CANCEL,
+        },
+        (MESSAGE_ID,),
+    ),
     _view("recipient/{id}", recipient, "Shows the recipient", _text("The address.", "jane@example.org")),
     _view("envelope/{id}", envelope, "Shows the envelope", _text("The address, or nothing.", "bounces@example.com")),
     _view("text/{id}", plain_text, "Shows the plain text", _text("The text, decoded.", "My first mail."), VERSION),

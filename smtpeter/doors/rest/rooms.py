@@ -1,25 +1,75 @@
 """The real `Gateway`: what the REST door asks, answered by intake, the store and the renderer."""
 
+import asyncio
+
 from smtpeter.content.render import content_of, source_of
-from smtpeter.doors.rest.gateway import EventView, MessageView, Version
+from smtpeter.doors.rest.gateway import (
+    Cancelling,
+    EventView,
+    LoginWish,
+    MessageFilter,
+    MessagePage,
+    MessageView,
+    SuppressionView,
+    TokenWish,
+    Version,
+)
 from smtpeter.intake.accept import Intake
-from smtpeter.intake.identify import Identify
-from smtpeter.model.account import AccountId, Identity
-from smtpeter.model.message import Draft, MessageId
+from smtpeter.intake.identify import Identify, hash_password, new_password, new_token
+from smtpeter.model.account import Account, AccountId, Features, Identity, Login, Token
+from smtpeter.model.message import Draft, MessageId, MessageState
+from smtpeter.store.accounts import Named
+from smtpeter.store.credentials import (
+    NewLogin,
+    NewToken,
+    drop_login,
+    drop_token,
+    find_login,
+    logins_of,
+    put_login,
+    put_token,
+    token_digest,
+    tokens_of,
+)
 from smtpeter.store.events import EventQuery, events_of
-from smtpeter.store.records import MessageQuery, message_record, sent
+from smtpeter.store.operation import Conflict
+from smtpeter.store.records import MessageQuery, MessageRecord, message_record, sent
+from smtpeter.store.search import MessageSearch, search_messages
 from smtpeter.store.sources import stored_message
 from smtpeter.store.store import Store
+from smtpeter.store.suppressions import (
+    NewSuppression,
+    SuppressionCheck,
+    SuppressionName,
+    SuppressionQuery,
+    SuppressionRecord,
+    drop_suppression,
+    find_suppressions,
+    put_suppression,
+    suppressions,
+)
+from smtpeter.store.withdraw import Withdrawal, Withdrawn, withdraw
+from smtpeter.world.seams import Clock
+
+TOKEN_PREFIX_LENGTH = 12
+# smtp-api.md: the settings of a new login are off until they are switched on
+ALL_OFF = Features(
+    inlinecss=False, trackclicks=False, trackopens=False, trackbounces=False, preventscam=False, images="default"
+)
+_CANCELLED_BY = "cancelled by a call of the API"
 
 
 class Rooms:
     """Answers by account: what another account owns is not there (W1)."""
 
-    def __init__(self, store: Store, intake: Intake, identify: Identify, hostname: str) -> None:
+    def __init__(self, store: Store, intake: Intake, identify: Identify, clock: Clock, hostname: str) -> None:
         self._store = store
         self._intake = intake
         self._identify = identify
+        self._clock = clock
         self._hostname = hostname
+        # a name is looked up before its row is made, and one password is hashed at a time (K2)
+        self._credentials = asyncio.Lock()
 
     async def identify(self, token: str) -> Identity | None:
         """Gives who the token belongs to."""
@@ -32,21 +82,7 @@ class Rooms:
     async def message(self, account: AccountId, id: MessageId) -> MessageView | None:
         """Gives the message."""
         record = await self._store.read(message_record, MessageQuery(account, id))
-        if record is None:
-            return None
-        return MessageView(
-            id=record.id,
-            state=record.state,
-            envelope=record.envelope or "",
-            recipient=record.recipient,
-            tags=record.options.tags,
-            subject=record.subject,
-            size=record.size_bytes,
-            accepted=record.accepted,
-            expires=record.expires,
-            next_attempt=record.due,
-            settled=record.settled,
-        )
+        return None if record is None else self._view(record)
 
     async def events(self, account: AccountId, id: MessageId) -> list[EventView] | None:
         """Gives all facts about the message; None when the account has no such message."""
@@ -65,3 +101,136 @@ class Rooms:
         if as_sent is None:
             return content_of(message, hostname=self._hostname)
         return as_sent.block + content_of(message, hostname=self._hostname, transfer=as_sent.transfer)
+
+    async def search(self, account: AccountId, wanted: MessageFilter) -> MessagePage:
+        """Gives a page of the messages that fit."""
+        query = MessageSearch(
+            account,
+            self._clock.now(),
+            wanted.limit,
+            wanted.recipient,
+            wanted.subject,
+            wanted.tag,
+            wanted.state,
+            wanted.sender,
+            wanted.since,
+            wanted.until,
+            wanted.before,
+        )
+        page = await self._store.read(search_messages, query)
+        return MessagePage(tuple([self._view(record) for record in page.messages]), page.before)
+
+    async def cancel(self, account: AccountId, id: MessageId) -> Cancelling | None:
+        """Takes the message out of the queue, unless it is too late."""
+        match await self._store.write(withdraw, Withdrawal(account, id, self._clock.now(), _CANCELLED_BY)):
+            case Withdrawn.CANCELLED:
+                return Cancelling.DONE
+            case Withdrawn.UNDER_WAY:
+                return Cancelling.UNDER_WAY
+            case Withdrawn.UNKNOWN:
+                return None
+        record = await self._store.read(message_record, MessageQuery(account, id))
+        is_cancelled = record is not None and record.state is MessageState.CANCELLED
+        return Cancelling.DONE if is_cancelled else Cancelling.FINAL
+
+    def _view(self, record: MessageRecord) -> MessageView:
+        return MessageView(
+            id=record.id,
+            state=record.shown_state(self._clock.now()),
+            envelope=record.envelope or "",
+            recipient=record.recipient,
+            tags=record.options.tags,
+            subject=record.subject,
+            size=record.size_bytes,
+            accepted=record.accepted,
+            expires=record.expires,
+            next_attempt=record.due,
+            settled=record.settled,
+        )
+
+    # --- suppressions ---
+
+    async def suppressions(self, account: AccountId, limit: int, after: tuple[str, str]) -> list[SuppressionView]:
+        """Gives entries in their order, behind the one with this name and stream."""
+        found = await self._store.read(suppressions, SuppressionQuery(account, limit, after))
+        return [_suppression(record) for record in found]
+
+    async def suppression_of(self, account: AccountId, address: str, stream: str) -> SuppressionView | None:
+        """Gives the entry that keeps mail of the stream from the address."""
+        found = await self._store.read(find_suppressions, SuppressionCheck(account, stream, (address,)))
+        return _suppression(found[address]) if address in found else None
+
+    async def add_suppressions(
+        self, account: AccountId, entries: tuple[str, ...], stream: str, cause: str
+    ) -> list[SuppressionView]:
+        """Adds entries, in one commit when there is room in it, and gives them as they are then."""
+        now = self._clock.now()
+        items = [NewSuppression(account, entry, cause, now, stream) for entry in entries]
+        records = await asyncio.gather(*[self._store.write(put_suppression, item) for item in items])
+        return [_suppression(record) for record in records]
+
+    async def remove_suppressions(self, account: AccountId, entries: tuple[str, ...], stream: str) -> list[str]:
+        """Removes entries, and gives those that there were."""
+        names = [SuppressionName(account, entry, stream) for entry in entries]
+        removed = await asyncio.gather(*[self._store.write(drop_suppression, name) for name in names])
+        return [entry for entry, was_there in zip(entries, removed, strict=True) if was_there]
+
+    # --- credentials ---
+
+    async def tokens(self, account: AccountId) -> list[Token]:
+        """Gives the tokens of the account."""
+        return await self._store.read(tokens_of, account)
+
+    async def create_token(self, account: AccountId, wish: TokenWish) -> tuple[Token, str] | None:
+        """Makes a token and gives it with its secret."""
+        async with self._credentials:
+            if any(token.name == wish.name for token in await self.tokens(account)):
+                return None
+            secret = new_token()
+            prefix, digest = secret[:TOKEN_PREFIX_LENGTH], token_digest(secret)
+            item = NewToken(account, wish.name, prefix, digest, wish.scopes, self._clock.now(), wish.is_sandbox)
+            return await self._store.write(put_token, item), secret
+
+    async def delete_token(self, account: AccountId, token: Token) -> bool:
+        """Deletes the token. Processes that have just seen it believe it for a second more."""
+        return await self._store.write(drop_token, Named(account, token.name))
+
+    async def logins(self, account: AccountId) -> list[Login]:
+        """Gives the SMTP logins of the account."""
+        return await self._store.read(logins_of, account)
+
+    async def create_login(self, account: Account, wish: LoginWish) -> tuple[Login, str] | None:
+        """Makes a login, all settings off but those wished, and gives it with its password."""
+        async with self._credentials:
+            user = wish.user or f"{account.name}-{new_password()[:8].lower()}"
+            if await self._store.read(find_login, user) is not None:
+                return None
+            password = wish.password or new_password()
+            hashed = await asyncio.to_thread(hash_password, password)
+            try:
+                return await self._put(account.id, user, hashed, wish, wish.features.over(ALL_OFF)), password
+            except Conflict:
+                return None
+
+    async def change_login(self, login: Login, wish: LoginWish) -> Login | None:
+        """Makes the login what is wished."""
+        async with self._credentials:
+            if all(known.id != login.id for known in await self.logins(login.account)):
+                return None
+            hashed = await asyncio.to_thread(hash_password, wish.password) if wish.password else login.password_hash
+            return await self._put(login.account, login.user, hashed, wish, wish.features)
+
+    async def _put(
+        self, account: AccountId, user: str, password_hash: str, wish: LoginWish, features: Features
+    ) -> Login:
+        now = self._clock.now()
+        item = NewLogin(account, user, password_hash, now, features, wish.networks, wish.sender_domains)
+        return await self._store.write(put_login, item)
+
+    async def delete_login(self, account: AccountId, login: Login) -> bool:
+        """Deletes the login. Processes that have just seen it believe it for a second more."""
+        return await self._store.write(drop_login, Named(account, login.user))
+
+
+def _suppression(record: SuppressionRecord) -> SuppressionView:
+    return SuppressionView(record.entry, record.stream, record.cause, record.since, record.message)

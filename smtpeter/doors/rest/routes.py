@@ -2,9 +2,15 @@
 
 from smtpeter.doors.rest import events, messages, send
 from smtpeter.doors.rest.declare import Route
+from smtpeter.doors.rest.resources import files, logins, search, suppressions, tokens
 
 ROUTES: tuple[Route, ...] = (
     *send.ROUTES,
     *messages.ROUTES,
     *events.ROUTES,
+    *search.ROUTES,
+    *files.ROUTES,
+    *suppressions.ROUTES,
+    *tokens.ROUTES,
+    *logins.ROUTES,
 )

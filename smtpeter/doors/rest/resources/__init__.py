@@ -1,0 +1,1 @@
+"""The resources beside sending and reading one message: a file for each."""

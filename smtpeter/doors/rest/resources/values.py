@@ -1,0 +1,84 @@
+"""Kinds of values that only these resources take: names, user names, passwords, networks, domains, times."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from smtpeter.doors.rest.declare import Kind, Property, Reading, wrong
+from smtpeter.doors.rest.kinds import number
+from smtpeter.model.address import AddressError, parse_address, parse_domain
+from smtpeter.world.networks import parse_networks
+
+MAX_NUMBER = 10**15
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_BLANK = re.compile(r"\s")
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?\Z"
+)
+
+
+def visible(least: int, most: int, *, has_blanks: bool = True) -> Kind:
+    """A text on one line, without control characters, and without blanks when they would be trouble."""
+    form = f"{least} to {most} characters without {'control characters' if has_blanks else 'blanks'}"
+
+    def read(value: Any, name: str, reading: Reading) -> str:
+        if not isinstance(value, str):
+            raise wrong(name, f"`{name}` must be a string.")
+        if not least <= len(value) <= most or _CONTROL.search(value) or not (has_blanks or not _BLANK.search(value)):
+            raise wrong(name, f"`{name}` must have {form}.")
+        return value
+
+    return Kind({"type": "string", "minLength": least, "maxLength": most}, read)
+
+
+def _checked(parse: Callable[[str], str], schema: dict[str, Any], says: str) -> Kind:
+    """A text that `parse` brings into its normal form, or refuses with ValueError."""
+
+    def read(value: Any, name: str, reading: Reading) -> str:
+        if not isinstance(value, str):
+            raise wrong(name, f"`{name}` must be a string, as {says}.")
+        try:
+            return parse(value.strip(" "))
+        except AddressError as trouble:
+            raise wrong(name, str(trouble)) from None
+        except ValueError:
+            raise wrong(name, f"{value[:100]!r} is no network; write one as {says}.") from None
+
+    return Kind(schema, read)
+
+
+def normal_entry(text: str) -> str:
+    """Gives an address or a domain in its normal form. Raises AddressError.
+
+    A domain may be written as `@example.com` too, and must be so when it has no dot: `jane` alone is a mistake.
+    """
+    local, at, domain = text.rpartition("@")
+    if local:
+        return str(parse_address(text))
+    if not at and "." not in domain:
+        raise AddressError(f"{text[:100]!r} is neither an address nor a domain; write jane@example.org or example.org.")
+    return parse_domain(domain)
+
+
+NUMBER = number(1, MAX_NUMBER)
+DOMAIN = _checked(parse_domain, {"type": "string", "maxLength": 255}, "example.com")
+ADDRESS_OR_DOMAIN = _checked(normal_entry, {"type": "string", "maxLength": 320}, "jane@example.org or example.org")
+ADDRESS = _checked(lambda text: str(parse_address(text)), {"type": "string", "maxLength": 320}, "jane@example.org")
+NETWORK = _checked(lambda text: str(parse_networks((text,))[0]), {"type": "string"}, "192.0.2.7 or 2001:db8::/32")
+NUMBER_IN_PATH = Property("id", NUMBER, "The number that the list shows.", 7)
+
+
+def _read_moment(value: Any, name: str, reading: Reading) -> datetime:
+    if isinstance(value, str) and _MOMENT.match(value):
+        try:
+            moment = datetime.fromisoformat(value)
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):
+            pass
+    raise wrong(name, f"`{name}` must be a date or a time in UTC, as 2027-01-31 or 2027-01-31 18:30:00.")
+
+
+# a date, `YYYY-MM-DD hh:mm:ss` or ISO 8601, in UTC when it says no offset
+MOMENT = Kind({"type": "string", "pattern": f"^{_MOMENT.pattern.removesuffix(chr(92) + 'Z')}$"}, _read_moment)
