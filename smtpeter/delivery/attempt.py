@@ -10,6 +10,7 @@ Raises `Misrouted` when the message belongs into another lane by now.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import Enum, auto
 from typing import assert_never
 
 from smtpeter.content.render import Rendered
@@ -19,6 +20,7 @@ from smtpeter.delivery.verdict import Rule as VerdictRule
 from smtpeter.delivery.verdict import Verdict, judge
 from smtpeter.model.message import Message, Transfer
 from smtpeter.model.outcome import Deferred, Failed, Kind, Result, Scope, State
+from smtpeter.store.events import EventRecord
 from smtpeter.store.settle import Sent
 from smtpeter.wire.mime import CannotConvert
 from smtpeter.wire.smtp_client import Introduction, RelayLogin
@@ -33,6 +35,7 @@ from smtpeter.world.tls import ClientContexts
 SMTP_PORT = 25
 MAX_HOSTS = 5  # mail hosts tried in one attempt (RFC 5321 5.1 asks for at least two)
 MAX_ADDRESSES = 8  # addresses tried in one attempt, over all hosts
+EXPIRY = "time is over"  # the name under which the verdict on an expired message goes
 SECOND_LOOK = timedelta(minutes=15)  # before a name that does not exist is believed
 
 
@@ -54,7 +57,11 @@ MayFinish = Callable[[], bool]
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """What every attempt of this process needs, fixed at start."""
+    """What every attempt of this process needs, fixed at start.
+
+    `receives_bounces`: what comes back is received here, so a message with trackbounces has a reverse path of ours. While
+    nobody receives it, the given envelope is used and trackbounces counts as off (processing.md).
+    """
 
     world: World
     rules: tuple[Rule, ...]
@@ -65,14 +72,28 @@ class Ways:
     tls: TlsPolicy  # towards hosts found by MX
     destinations: Destinations
     messages_per_connection: int
+    receives_bounces: bool = False
+
+
+class Handover(Enum):
+    """Into whose hands a delivered message went, which decides who tells of it (RFC 3461 5.2)."""
+
+    FINAL = auto()  # its way ends here: captured, or discarded
+    TELLING = auto()  # a host that knows notifications and was told which are asked for
+    SILENT = auto()  # a host that does not
 
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """The verdict, and in which form the message was on the wire, if it was."""
+    """The verdict, in which form the message was on the wire, if it was, and into whose hands it went, if it did.
+
+    `earlier` is the last attempt before, for a message whose time is over.
+    """
 
     verdict: Verdict
     sent: Sent | None = None
+    handover: Handover = Handover.FINAL
+    earlier: EventRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +110,7 @@ class _Place:
 async def attempt(ways: Ways, courier: Courier, message: Message, render: Render, may_finish: MayFinish) -> Attempted:
     """Tries once. `may_finish` is asked right before the end of data (D6)."""
     if ways.world.clock.now() >= message.expires:
-        return Attempted(Verdict(Failed(_expired(message), Scope.MESSAGE), ""))
+        return Attempted(Verdict(Failed(_expired(message), Scope.MESSAGE), EXPIRY))
     is_sandbox = message.options.is_sandbox  # then the routing table has no say, and nothing is looked up or dialled
     route = Discard() if is_sandbox else choose(ways.rules, message.recipient.address)
     lane = fixed_lane(route)
@@ -98,6 +119,20 @@ async def attempt(ways: Ways, courier: Courier, message: Message, render: Render
     if isinstance(route, Discard):
         description = "sandbox" if is_sandbox else "discarded by the route"
         return Attempted(judge(ways.verdicts, Result(State.MESSAGE, Kind.ACCEPTED, 250, "2.0.0", description)))
+    attempted = await _by_route(ways, courier, route, message, render, may_finish)
+    # our sink says that it knows notifications, but there is nobody behind it who would write one
+    return replace(attempted, handover=Handover.FINAL) if isinstance(route, Capture) else attempted
+
+
+async def _by_route(
+    ways: Ways,
+    courier: Courier,
+    route: Mx | SmartHost | Capture,
+    message: Message,
+    render: Render,
+    may_finish: MayFinish,
+) -> Attempted:
+    """Tries the hosts of a route, first over the connection that the courier kept."""
     kept = courier.connection
     carried = await _over(ways, courier, kept, message, render, may_finish) if kept is not None else None
     if carried is not None and not _may_go_on(carried.verdict):
@@ -191,6 +226,7 @@ async def _over(
         recipient=message.recipient.address,
         dsn=message.recipient.dsn,
         is_8bit=rendered.is_8bit,
+        tracks_bounces=ways.receives_bounces and message.options.features.trackbounces is True,
     )
     exchange = await connection.transact(envelope, (rendered.block, rendered.content), may_finish)
     if not exchange.is_reusable or connection.messages_sent >= ways.messages_per_connection:
@@ -200,7 +236,8 @@ async def _over(
         return None
     if connection.messages_sent == 1:
         result = _with_introduction(result, connection)
-    return Attempted(judge(ways.verdicts, result), Sent(transfer, rendered.block))
+    handover = Handover.TELLING if connection.extensions.has_dsn else Handover.SILENT
+    return Attempted(judge(ways.verdicts, result), Sent(transfer, rendered.block), handover)
 
 
 def _with_introduction(result: Result, connection: Connection) -> Result:
@@ -260,6 +297,11 @@ def unsigned(trouble: KeyUnavailable) -> Attempted:
     """Gives the attempt that was not made because its signature could not be."""
     result = Result(State.PROCESS, Kind.ERROR, 0, "4.3.5", f"The message cannot be signed: {trouble}.")
     return Attempted(Verdict(Deferred(result, Scope.MESSAGE), "key unavailable"))
+
+
+def is_expiry(verdict: Verdict) -> bool:
+    """True when nothing was tried because the time of the message is over."""
+    return verdict.rule == EXPIRY
 
 
 def _expired(message: Message) -> Result:

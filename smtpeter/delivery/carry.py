@@ -6,22 +6,24 @@ then runs out, it comes up again, and after three such ends it is set aside (D11
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
 from smtpeter.content.render import Rendered, render
-from smtpeter.delivery.attempt import KeyUnavailable, Misrouted, Ways, attempt, unsigned
+from smtpeter.delivery.attempt import KeyUnavailable, Misrouted, Ways, attempt, is_expiry, unsigned
 from smtpeter.delivery.dispatcher import Dispatcher
 from smtpeter.delivery.lane import Courier
 from smtpeter.delivery.settle import MAX_UNSETTLED, Settling, quarantine, settlement
 from smtpeter.model.account import AccountId
 from smtpeter.model.event import Deferral, Event, Failure
 from smtpeter.model.message import Message, MessageState, Transfer
+from smtpeter.store.events import EventQuery, EventRecord, events_of
 from smtpeter.store.operation import StoreUnavailable, Unhealthy
 from smtpeter.store.settle import Settlement, settle
 from smtpeter.store.store import Store
 from smtpeter.wire.dkim import Signer
+from smtpeter.wire.dsn import Action
 from smtpeter.world.log import log, log_trouble
 
 STORE_RETRY_SECONDS = 1.0  # between tries to record a result (D9)
@@ -65,7 +67,7 @@ class Carrier:
             dispatcher.done(message)  # the booking ran out while it waited here: it is another's now
             return
         if message.unsettled >= MAX_UNSETTLED:
-            await self._record(dispatcher, message, quarantine(message, world.clock.now()))
+            await self._record(dispatcher, message, quarantine(self.settling, message, world.clock.now()))
             return
         try:
             signers = await self.signers_for(message.account, message.from_domain)
@@ -81,6 +83,8 @@ class Carrier:
             return
         except KeyUnavailable as trouble:
             attempted = unsigned(trouble)
+        if is_expiry(attempted.verdict):
+            attempted = replace(attempted, earlier=await self._last_attempt(message))
         await self._record(
             dispatcher, message, settlement(self.settling, message, attempted, world.clock.now(), world.random())
         )
@@ -94,6 +98,22 @@ class Carrier:
             transfer=transfer,
             shows_client=self.shows_client,
         )
+
+    async def _last_attempt(self, message: Message) -> EventRecord | None:
+        """Gives what the last attempt met, for the notification of a message whose time is over.
+
+        One that got a reply counts before later ones that got none. When the store cannot tell, nothing is given.
+        """
+        if message.attempt == 0 or not self.settling.notices.is_wanted(message, Action.FAILED):
+            return None
+        try:
+            records = await self.store.read(events_of, EventQuery(message.account, message.id))
+        except StoreUnavailable:
+            return None
+        tries = [record for record in records if isinstance(record.event, Deferral)]
+        replied = [record for record in tries if isinstance(record.event, Deferral) and record.event.code]
+        found = replied or tries
+        return found[-1] if found else None
 
     async def _record(self, dispatcher: Dispatcher, message: Message, result: Settlement) -> None:
         """Writes the result down, as often as it takes: what the receiver took must not be sent again (D9)."""

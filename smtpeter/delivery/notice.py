@@ -2,14 +2,19 @@
 
 Only to the envelope that the submitter gave, never about a message that has none (so never in answer to a notification),
 and only when NOTIFY asks for it; without NOTIFY failures are told.
+
+A notification is written while the result of its message waits to be recorded. So trouble with it is logged and no
+more: a result that is not recorded would have the message sent once again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from smtpeter.content.render import source_of
 from smtpeter.model.address import AddressError, parse_address
+from smtpeter.model.event import Dialogue
 from smtpeter.model.message import (
+    DISCARD_LANE,
     Message,
     Notify,
     Options,
@@ -20,12 +25,30 @@ from smtpeter.model.message import (
     Submission,
     new_submission_id,
 )
-from smtpeter.model.outcome import Result
+from smtpeter.model.outcome import Kind, Result, State
+from smtpeter.model.reply import Reply
 from smtpeter.store.accept import AcceptItem
+from smtpeter.store.events import EventRecord
 from smtpeter.wire import dsn
+from smtpeter.wire.dsn import Action, Report
+from smtpeter.world.log import log_trouble
 from smtpeter.world.seams import World
 
 NOTICE_LIFETIME = timedelta(days=2)
+MAX_RETURNED_BYTES = 256 * 1024  # of a larger message only the header comes back, FULL or not
+
+_ASKED_BY = {
+    Action.FAILED: Notify.FAILURE,
+    Action.DELAYED: Notify.DELAY,
+    Action.DELIVERED: Notify.SUCCESS,
+    Action.RELAYED: Notify.SUCCESS,
+}
+_NOT_GIVEN = frozenset({Notify.FAILURE})  # RFC 3461 4.1, which leaves it to us whether a delay is told
+
+# RFC 3463 3.5, 3.6: the status of an attempt to which no reply came
+_SILENCES = {Kind.TIMEOUT: "4.4.2", Kind.LOST: "4.4.2", Kind.INVALID: "4.5.0"}
+_UNREACHED = "4.4.1"
+_WITHOUT_ATTEMPT = frozenset({State.PROCESS, State.SUPPRESSION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,47 +58,121 @@ class Notices:
     world: World
     hostname: str
 
-    def failure(self, message: Message, result: Result, now: datetime) -> AcceptItem | None:
-        """Gives the failure notification for a message, to be stored with its failure; None when none is due."""
-        asked = message.recipient.dsn.notify or frozenset({Notify.FAILURE})  # RFC 3461 4.1
-        if not message.envelope or Notify.FAILURE not in asked:
+    def is_wanted(self, message: Message, action: Action) -> bool:
+        """True when there is somebody to tell, who asked for notifications of this action."""
+        return bool(message.envelope) and _ASKED_BY[action] in (message.recipient.dsn.notify or _NOT_GIVEN)
+
+    def about(
+        self, message: Message, action: Action, result: Result, now: datetime, earlier: EventRecord | None = None
+    ) -> AcceptItem | None:
+        """Gives the notification that is to be stored with a result; None when none is due.
+
+        `earlier` is the last attempt before, when the result came about without one.
+        """
+        if not self.is_wanted(message, action):
             return None
         try:
-            sender = parse_address(message.envelope)
-        except AddressError:
-            return None  # an envelope that was accepted under other rules cannot be written to
-        notice_id = new_submission_id(int(now.timestamp() * 1000), self.world.randbits(71))
-        report = self._report(message, result, now, notice_id)
-        submission = Submission(
-            id=notice_id,
-            account=message.account,
-            accepted=now,
-            envelope="",  # RFC 3464 2: the null reverse path
-            recipients=(Recipient(str(sender), sender.domain, message.envelope),),
-            source=Source(SourceKind.MIME, dsn.write(report)),
-            options=Options(max_deliver_time=now + NOTICE_LIFETIME),
-            received=Received("LOCAL"),
-            from_domain=self.hostname,
-            subject=dsn.subject(report),
-        )
-        return AcceptItem(submission, (None,), "", None)
+            report = _with_result(self._report(message, action, now), result, now)
+            if earlier is not None:
+                report = _with_earlier(report, earlier)
+            return self._item(message, _with_original(report, message))
+        except Exception:
+            log_trouble("notice.trouble", message=message.id)
+            return None
 
-    def _report(self, message: Message, result: Result, now: datetime, notice_id: str) -> dsn.Report:
-        return dsn.Report(
-            action=dsn.Action.FAILED,
+    def of_quarantine(self, message: Message, result: Result, now: datetime) -> AcceptItem | None:
+        """Gives the notification of a message that was set aside; its content, which may be why, is left alone."""
+        if not self.is_wanted(message, Action.FAILED):
+            return None
+        return self._item(message, _with_result(self._report(message, Action.FAILED, now), result, now))
+
+    def _report(self, message: Message, action: Action, now: datetime) -> Report:
+        """Gives what is known of the message itself."""
+        return Report(
+            action=action,
             reporting_mta=self.hostname,
-            notice_id=notice_id,
+            notice_id=new_submission_id(int(now.timestamp() * 1000), self.world.randbits(71)),
             to=message.envelope or "",
             date=now,
             arrived=message.accepted,
             envid=message.options.envid,
             orcpt=message.recipient.dsn.orcpt,
             recipient=message.recipient.address,
-            status=result.status,
-            code=result.code,
-            diagnostic=result.description,
-            remote_mta=result.mta,
-            last_attempt=now,
-            original=source_of(message),
-            is_full=message.options.ret == "FULL",
+            status="",
+            original=None,
+            retry_until=message.expires,
+            is_utf8=message.options.is_utf8,
         )
+
+    def _item(self, message: Message, report: Report) -> AcceptItem | None:
+        try:
+            to = parse_address(report.to)
+        except AddressError:
+            return None  # an envelope that was accepted under other rules cannot be written to
+        submission = Submission(
+            id=report.notice_id,
+            account=message.account,
+            accepted=report.date,
+            envelope="",  # RFC 3461 6.1: the null reverse path, no parameters
+            recipients=(Recipient(str(to), to.domain, report.to),),
+            source=Source(SourceKind.MIME, dsn.write(report)),
+            options=Options(
+                max_deliver_time=report.date + NOTICE_LIFETIME,
+                is_utf8=not report.to.isascii(),
+                is_sandbox=message.options.is_sandbox,
+            ),
+            received=Received("LOCAL"),
+            from_domain=self.hostname,
+            subject=dsn.subject(report),
+        )
+        lane = DISCARD_LANE if message.options.is_sandbox else None
+        return AcceptItem(submission, (lane,), "", None)
+
+
+def _with_result(report: Report, result: Result, now: datetime) -> Report:
+    """Gives the report with how it ended."""
+    reply, reason = _words(result)
+    return replace(
+        report,
+        status=_status(result),
+        reply=reply,
+        reason=reason,
+        remote_mta=result.mta if reply is not None else "",
+        last_attempt=None if result.state in _WITHOUT_ATTEMPT else now,
+    )
+
+
+def _with_earlier(report: Report, earlier: EventRecord) -> Report:
+    """Gives the report of a message whose time is over, with what the last attempt met."""
+    event = earlier.event
+    if not isinstance(event, Dialogue):
+        return report
+    reply, reason = _words(event)
+    return replace(
+        report,
+        reply=reply,
+        reason=f"{report.reason} {reason}".rstrip(),
+        remote_mta=event.mta if reply is not None else "",
+        last_attempt=earlier.at,
+    )
+
+
+def _with_original(report: Report, message: Message) -> Report:
+    """Gives the report with the message; only a failure may bring back all of it (RFC 3461 4.3)."""
+    original = source_of(message)
+    is_full = report.action is Action.FAILED and message.options.ret == "FULL" and len(original) <= MAX_RETURNED_BYTES
+    return replace(report, original=original, is_full=is_full)
+
+
+def _words(said: Result | Dialogue) -> tuple[Reply | None, str]:
+    """Gives the reply of the host, or in its place our own words, with the name of the host that they are about."""
+    if said.code and said.mta:
+        return Reply(said.code, said.status, (said.description,)), ""
+    is_named = not said.mta or said.mta in said.description
+    return None, said.description if is_named else f"{said.mta}: {said.description}"
+
+
+def _status(result: Result) -> str:
+    if result.status or result.code:
+        return result.status
+    return _UNREACHED if result.state is State.CONNECT else _SILENCES.get(result.kind, "")

@@ -1,21 +1,23 @@
 """When to try again: growing, jittered delays until the message expires.
 
 The delays are a list (`delivery.retry_delays`), the last one repeats. Jitter (D13) keeps messages that failed together
-from coming back together.
+from coming back together. A sender who wants to know of a delay is told at the first attempt that fails after `late_after`.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 JITTER = 0.2  # a delay is lengthened or shortened by up to this share
+_MOMENT = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The delays between attempts; `divisor` shortens them all (development mode)."""
+    """The delays between attempts, and the time after which a message is late; `divisor` shortens all (development mode)."""
 
     delays: tuple[timedelta, ...]
     divisor: float = 1.0
+    late_after: timedelta = timedelta(hours=4)  # delivery.md
 
     def delay(self, attempt: int, randomness: float) -> timedelta:
         """Gives the wait after attempt number `attempt` (from 0); `randomness` is in [0, 1)."""
@@ -30,3 +32,15 @@ class Schedule:
         if at_least is not None:
             wait = max(wait, at_least)
         return min(now + wait, expires)
+
+    def late_at(self, queued: datetime) -> datetime:
+        """Gives when a message is late that is in the queue since `queued`."""
+        return queued + self.late_after / self.divisor
+
+
+def not_past(mark: datetime, due: datetime, now: datetime, at_least: timedelta | None) -> datetime:
+    """Gives `due`, or the moment behind `mark` when that would pass unnoticed; a wait that a rule wants is kept."""
+    if not now < mark < due:
+        return due
+    earliest = now if at_least is None else now + at_least
+    return min(due, max(mark + _MOMENT, earliest))

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar, assert_never
 
-from smtpeter.delivery.attempt import Attempted
+from smtpeter.delivery.attempt import Attempted, Handover
 from smtpeter.delivery.notice import Notices
-from smtpeter.delivery.schedule import Schedule
+from smtpeter.delivery.schedule import Schedule, not_past
 from smtpeter.delivery.verdict import Verdict
 from smtpeter.model.event import Deferral, Delivery, Dialogue, Failure, Quarantine
 from smtpeter.model.message import Message, MessageState
-from smtpeter.model.outcome import Deferred, Delivered, Failed, State
+from smtpeter.model.outcome import Deferred, Delivered, Failed, Kind, Result, State
+from smtpeter.store.accept import AcceptItem
 from smtpeter.store.settle import Settlement
+from smtpeter.wire.dsn import Action
 
 MAX_UNSETTLED = 3  # claims without a result after which a message is set aside (D11)
 
@@ -33,7 +35,7 @@ def settlement(
     """Gives what is to be recorded of an attempt. `randomness` in [0, 1) is the jitter of the next one."""
     outcome = attempted.verdict.outcome
     match outcome:
-        case Delivered():
+        case Delivered(result):
             return Settlement(
                 message.id,
                 message.claim,
@@ -42,6 +44,7 @@ def settlement(
                 message.attempt + 1,
                 events=(_told(Delivery, message, attempted.verdict),),
                 sent=attempted.sent,
+                notice=_success(settling, message, attempted, result, now),
             )
         case Failed(result):
             return Settlement(
@@ -52,28 +55,61 @@ def settlement(
                 message.attempt + 1,
                 events=(_told(Failure, message, attempted.verdict),),
                 sent=attempted.sent,
-                notice=settling.notices.failure(message, result, now),
+                notice=settling.notices.about(message, Action.FAILED, result, now, attempted.earlier),
             )
-        case Deferred(_, _, retry_after):
-            due = settling.schedule.next_try(message.attempt, now, message.expires, randomness, retry_after)
-            return Settlement(
-                message.id,
-                message.claim,
-                MessageState.DEFERRED,
-                now,
-                message.attempt + 1,
-                due=due,
-                events=(_told(Deferral, message, attempted.verdict),),
-            )
+        case Deferred():
+            return _deferral(settling, message, attempted.verdict, outcome, now, randomness)
         case _:
             assert_never(outcome)
 
 
-def quarantine(message: Message, now: datetime) -> Settlement:
+def _success(
+    settling: Settling, message: Message, attempted: Attempted, result: Result, now: datetime
+) -> AcceptItem | None:
+    """Gives the notification of a success, None when nobody asked, or the host that took it tells it itself."""
+    if attempted.handover is Handover.TELLING:  # RFC 3461 5.2.1
+        return None
+    action = Action.DELIVERED if attempted.handover is Handover.FINAL else Action.RELAYED  # RFC 3461 5.2.2 (b)
+    return settling.notices.about(message, action, result, now)
+
+
+def _deferral(
+    settling: Settling, message: Message, verdict: Verdict, outcome: Deferred, now: datetime, randomness: float
+) -> Settlement:
+    """Gives the settlement of an attempt after which there is another, with word of the delay once it is long."""
+    schedule = settling.schedule
+    due = schedule.next_try(message.attempt, now, message.expires, randomness, outcome.retry_after)
+    notice = None
+    if settling.notices.is_wanted(message, Action.DELAYED) and not message.is_delay_told:
+        late_at = schedule.late_at(message.options.send_at or message.accepted)
+        if now >= late_at:
+            notice = settling.notices.about(message, Action.DELAYED, outcome.result, now)
+        else:
+            due = not_past(late_at, due, now, outcome.retry_after)
+    return Settlement(
+        message.id,
+        message.claim,
+        MessageState.DEFERRED,
+        now,
+        message.attempt + 1,
+        due=due,
+        events=(_told(Deferral, message, verdict),),
+        is_delay_told=notice is not None,
+        notice=notice,
+    )
+
+
+def quarantine(settling: Settling, message: Message, now: datetime) -> Settlement:
     """Gives the settlement that sets aside a message which several claims did not bring to a result."""
     reason = f"{message.unsettled} attempts ended without a result; the worker died or hung each time."
     return Settlement(
-        message.id, message.claim, MessageState.QUARANTINED, now, message.attempt, events=(Quarantine(reason),)
+        message.id,
+        message.claim,
+        MessageState.QUARANTINED,
+        now,
+        message.attempt,
+        events=(Quarantine(reason),),
+        notice=settling.notices.of_quarantine(message, Result(State.PROCESS, Kind.ERROR, 0, "5.3.0", reason), now),
     )
 
 

@@ -1,8 +1,8 @@
 """Delivery notifications: writes the multipart/report that tells a sender what became of one message.
 
 Three parts: plain words for people, fields for programs, and the message itself or its header. The null reverse path,
-and whether a notification is due at all, are the caller's business. With a recipient outside ASCII the forms of
-RFC 6533 are used, whose content is 8-bit.
+and whether a notification is due at all, are the caller's business. About a message that came with SMTPUTF8 what is
+outside ASCII is told in the forms of RFC 6533, whose content is 8-bit; about any other it is told in ASCII.
 
 RFC 3462 (multipart/report), RFC 3464 (delivery-status), RFC 3461 6 (what to report), RFC 6533 (UTF-8), RFC 3834
 (Auto-Submitted). Raises ValueError when a value would break the final form (B1).
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from smtpeter.model.reply import Reply
 from smtpeter.wire.encoded_words import clean
 from smtpeter.wire.headers import (
     Field,
@@ -28,7 +29,8 @@ from smtpeter.wire.headers import (
     write_field,
 )
 from smtpeter.wire.mend import mend
-from smtpeter.wire.mime import CannotConvert, multipart, text_part
+from smtpeter.wire.mime import CannotConvert, has_crlf_only, multipart, text_part
+from smtpeter.wire.smtp_commands import utf8_xtext
 
 
 class Action(StrEnum):
@@ -44,9 +46,10 @@ class Action(StrEnum):
 class Report:
     """The facts of one notification. Moments are aware; empty texts and None are left out where the RFC permits.
 
-    `to` is the submitted envelope, to which the notification goes; `orcpt` is "type;address"; `code`, `status` and
-    `diagnostic` are the reply of the remote host in one line, code 0 when the text is ours; `original` is the message
-    that is reported on, of which the whole comes back when `is_full`, else its header.
+    `to` is the submitted envelope, to which the notification goes; `orcpt` is "type;address"; `reply` is that of the
+    remote host, None when it said nothing; `reason` are our own words, beside the reply or in its place. `original` is
+    the message that is reported on, of which the whole comes back when `is_full`, else its header; None: nothing does.
+    `is_utf8`: the message came with SMTPUTF8.
     """
 
     action: Action
@@ -57,15 +60,16 @@ class Report:
     arrived: datetime
     recipient: str
     status: str
-    original: bytes = field(repr=False)
-    code: int = 0
-    diagnostic: str = ""
+    original: bytes | None = field(repr=False)
+    reply: Reply | None = None
+    reason: str = ""
     remote_mta: str = ""
     envid: str = ""
     orcpt: str = ""
     last_attempt: datetime | None = None
     retry_until: datetime | None = None
     is_full: bool = False
+    is_utf8: bool = False
 
 
 _SUBJECTS = {
@@ -75,7 +79,8 @@ _SUBJECTS = {
     Action.RELAYED: "Your message was handed on",
 }
 
-_CLASSES = {Action.FAILED: 5, Action.DELAYED: 4, Action.DELIVERED: 2, Action.RELAYED: 2}
+# RFC 3463 3.1, the classes that a status of this action may have; an abandoned message may have failed by a passing trouble
+_CLASSES = {Action.FAILED: "54", Action.DELAYED: "4", Action.DELIVERED: "2", Action.RELAYED: "2"}
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\Z", re.ASCII)  # RFC 3463 2
 
 _WORDS = {
@@ -98,8 +103,12 @@ def subject(report: Report) -> str:
 
 def write(report: Report) -> bytes:
     """Gives the notification as a whole message with CRLF line ends."""
-    is_utf8 = not (report.recipient.isascii() and report.orcpt.isascii())
-    parts = [text_part("plain", _words(report)), _status(report, is_utf8=is_utf8), _returned(report)]
+    whole = _whole(report.original) if report.original is not None and report.is_full else None
+    parts = [text_part("plain", _words(report, is_whole=whole is not None)), _status(report)]
+    if whole is not None:
+        parts.append(whole)
+    elif report.original is not None:
+        parts.append(_header(report.original))
     content = multipart("report", parts, report.notice_id)
     # RFC 3462 3: the report-type is that of the second part, whatever its character set
     kind, rest = content.split(b"\r\n", 1)
@@ -116,7 +125,7 @@ def _head(report: Report) -> bytes:
         b"Auto-Submitted: auto-replied\r\n",  # RFC 3834 5
         b"MIME-Version: 1.0\r\n",
     ]
-    about = _message_id(read_fields(split(report.original)[0]))
+    about = _message_id(read_fields(split(report.original or b"")[0]))
     if about:
         fields.insert(5, f"In-Reply-To: {about}\r\n".encode())
     return checked(b"".join(fields), len(fields))
@@ -129,58 +138,64 @@ def _message_id(fields: list[Field]) -> str:
     return text if is_plain and 2 < len(text) < 250 and text[0] == "<" and text[-1] == ">" else ""
 
 
-def _words(report: Report) -> str:
+def _words(report: Report, *, is_whole: bool) -> str:
     until = write_date(report.retry_until) if report.retry_until else "it expires"
     lines = [_WORDS[report.action].format(recipient=clean(report.recipient), until=until), ""]
-    if _reply(report):
-        source = (
-            f"The mail server {clean(report.remote_mta)}" if report.code and report.remote_mta else "The mail system"
-        )
-        lines += [f"{source} said:", "", f"    {_reply(report)}", ""]
+    if report.reason:
+        lines += [clean(report.reason), ""]
+    if report.reply is not None:
+        source = f"The mail server {clean(report.remote_mta)}" if report.remote_mta else "The mail server"
+        lines += [f"{source} said:", "", f"    {clean(str(report.reply))}", ""]
     lines += [f"This notification was made by {report.reporting_mta} for the message that arrived on"]
-    lines += [f"{write_date(report.arrived)}. Its header or text is attached.", ""]
-    return "\r\n".join(lines)
+    lines += [f"{write_date(report.arrived)}."]
+    if report.original is not None:
+        lines += ["The message is attached." if is_whole else "The header of the message is attached."]
+    return "\r\n".join([*lines, ""])
 
 
-def _status(report: Report, *, is_utf8: bool) -> bytes:
+def _status(report: Report) -> bytes:
     """Gives the part for programs: fields of the message, a blank line, fields of the recipient."""
     message = [("Reporting-MTA", f"dns; {report.reporting_mta}"), ("Arrival-Date", write_date(report.arrived))]
     if report.envid:
         message.insert(0, ("Original-Envelope-Id", report.envid))  # RFC 3461 5.4
-    kind = "rfc822" if report.recipient.isascii() else "utf-8"  # RFC 6533 3
-    recipient = [("Original-Recipient", report.orcpt.replace(";", "; ", 1))] if report.orcpt else []
-    recipient += [
-        ("Final-Recipient", f"{kind}; {report.recipient}"),
+    recipient = [
+        ("Final-Recipient", _typed("rfc822", report.recipient, is_utf8=report.is_utf8)),
         ("Action", report.action.value),
         ("Status", _enhanced(report)),
     ]
+    if report.orcpt:
+        kind, _, address = report.orcpt.partition(";")
+        recipient.insert(0, ("Original-Recipient", _typed(kind, address, is_utf8=report.is_utf8)))
     if report.remote_mta:
         recipient.append(("Remote-MTA", f"dns; {report.remote_mta}"))
-    if _reply(report):
+    if report.reply is not None:
+        recipient.append(("Diagnostic-Code", f"smtp; {report.reply}"))
+    elif report.reason:
         # RFC 3464 2.3.6: the type says whose words they are
-        recipient.append(("Diagnostic-Code", f"{'smtp' if report.code else 'x-smtpeter'}; {_reply(report)}"))
+        recipient.append(("Diagnostic-Code", f"x-smtpeter; {report.reason}"))
     if report.last_attempt:
         recipient.append(("Last-Attempt-Date", write_date(report.last_attempt)))
     if report.retry_until and report.action is Action.DELAYED:
         recipient.append(("Will-Retry-Until", write_date(report.retry_until)))
-    start = (
-        b"Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n"
-        if is_utf8
-        else b"Content-Type: message/delivery-status\r\n"
-    )
-    return b"\r\n".join((start, _group(message, is_utf8=is_utf8), _group(recipient, is_utf8=is_utf8)))
+    groups = _group(message, is_utf8=report.is_utf8) + b"\r\n" + _group(recipient, is_utf8=report.is_utf8)
+    if groups.isascii():
+        return b"Content-Type: message/delivery-status\r\n\r\n" + groups
+    return b"Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + groups
 
 
-def _reply(report: Report) -> str:
-    """Gives what was said about the message, on one line."""
-    if not report.code:
-        return clean(report.diagnostic)
-    return clean(" ".join([text for text in (str(report.code), report.status, report.diagnostic) if text]))
+def _typed(kind: str, address: str, *, is_utf8: bool) -> str:
+    """Gives an address with its type; outside ASCII only the type of RFC 6533 3 has a form for it, in ASCII too."""
+    if address.isascii():
+        return f"{kind}; {address}"
+    return f"utf-8; {address if is_utf8 else utf8_xtext(address)}"
 
 
 def _enhanced(report: Report) -> str:
-    """Gives the status; RFC 3464 2.3.4 wants one even when the remote host gave none."""
-    return report.status if _STATUS.match(report.status) else f"{_CLASSES[report.action]}.0.0"
+    """Gives a status of a class that fits the action; RFC 3464 2.3.4 wants one even when the remote host gave none."""
+    classes = _CLASSES[report.action]
+    if not _STATUS.match(report.status):
+        return f"{classes[0]}.0.0"
+    return report.status if report.status[0] in classes else classes[0] + report.status[1:]
 
 
 def _group(values: list[tuple[str, str]], *, is_utf8: bool) -> bytes:
@@ -193,20 +208,30 @@ def _group(values: list[tuple[str, str]], *, is_utf8: bool) -> bytes:
     return checked(b"".join(fields), len(fields))
 
 
-def _returned(report: Report) -> bytes:
-    """Gives the message or its header as a part; a message that cannot travel inside another is cut to its header."""
-    head = split(report.original)[0]
-    is_utf8 = not head.isascii()
-    if report.is_full:
-        try:
-            content = mend(report.original)
-        except CannotConvert:
-            pass
-        else:
-            kind = b"message/global" if is_utf8 else b"message/rfc822"
-            encoding = b"7bit" if content.isascii() else b"8bit"
-            return b"Content-Type: %b\r\nContent-Transfer-Encoding: %b\r\n\r\n%b" % (kind, encoding, content)
-    kind = b"message/global-headers" if is_utf8 else b"text/rfc822-headers"
-    encoding = b"8bit" if is_utf8 else b"7bit"
-    kept = shorten_lines(head) or join([field for field in read_fields(head) if not has_long_line(field.raw)])
+def _whole(original: bytes) -> bytes | None:
+    """Gives the message as a part, None when it cannot travel inside another."""
+    try:
+        content = mend(original)
+    except CannotConvert:
+        return None
+    if not _can_travel(content):
+        return None
+    kind = b"message/rfc822" if split(content)[0].isascii() else b"message/global"
+    encoding = b"7bit" if content.isascii() else b"8bit"
+    return b"Content-Type: %b\r\nContent-Transfer-Encoding: %b\r\n\r\n%b" % (kind, encoding, content)
+
+
+def _header(original: bytes) -> bytes:
+    """Gives the header of the message as a part, without the fields that cannot travel."""
+    head = split(original)[0]
+    kept = (shorten_lines(head) if _can_travel(head) else None) or join(
+        [field for field in read_fields(head) if not has_long_line(field.raw) and _can_travel(field.raw)]
+    )
+    kind, encoding = (
+        (b"text/rfc822-headers", b"7bit") if kept.isascii() else (b"message/global-headers", b"8bit")  # RFC 6533 4
+    )
     return b"Content-Type: %b\r\nContent-Transfer-Encoding: %b\r\n\r\n%b" % (kind, encoding, kept)
+
+
+def _can_travel(octets: bytes) -> bool:
+    return has_crlf_only(octets) and b"\0" not in octets

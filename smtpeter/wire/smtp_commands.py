@@ -44,7 +44,8 @@ class Extensions:
 class Envelope:
     """One transaction: a reverse path ("" is the null path), one recipient, and what is asked for them.
 
-    `is_8bit` and `is_utf8` tell of the content: octets above 127, header fields in UTF-8 (RFC 6532).
+    `is_8bit` and `is_utf8` tell of the content: octets above 127, header fields in UTF-8 (RFC 6532). `tracks_bounces`:
+    the reverse path is an address of ours, to which failures must come back whatever the submitter asked for.
     """
 
     sender: str
@@ -53,6 +54,7 @@ class Envelope:
     is_8bit: bool = False
     is_utf8: bool = False
     requires_tls: bool = False
+    tracks_bounces: bool = False
 
 
 def read_extensions(reply: Reply) -> Extensions:
@@ -104,9 +106,9 @@ def commands_for(peer: Extensions, envelope: Envelope, size: int, *, must_reset:
         mail += " SMTPUTF8"
     if envelope.requires_tls:
         mail += " REQUIRETLS"
-    if peer.has_dsn and envelope.dsn is not _NO_DSN:
+    if peer.has_dsn and (envelope.dsn is not _NO_DSN or envelope.tracks_bounces):
         mail += _mail_dsn(envelope.dsn)
-        rcpt += _rcpt_dsn(envelope.dsn)
+        rcpt += _rcpt_dsn(envelope.dsn, tracks_bounces=envelope.tracks_bounces)
     commands = [(State.MAILFROM, mail), (State.RCPTTO, rcpt), (State.DATA, "DATA")]
     return [(State.IDLE, "RSET"), *commands] if must_reset else commands
 
@@ -130,18 +132,20 @@ def _mail_dsn(dsn: Dsn) -> str:
     return f"{ret} ENVID={xtext(dsn.envid)}" if dsn.envid else ret  # RFC 3461 4.4
 
 
-def _rcpt_dsn(dsn: Dsn) -> str:
-    notify = f" NOTIFY={','.join(n for n in Notify if n in dsn.notify)}" if dsn.notify else ""  # RFC 3461 4.1
+def _rcpt_dsn(dsn: Dsn, *, tracks_bounces: bool) -> str:
+    asked = (dsn.notify - {Notify.NEVER}) | {Notify.FAILURE} if tracks_bounces else dsn.notify
+    notify = f" NOTIFY={','.join(n for n in Notify if n in asked)}" if asked else ""  # RFC 3461 4.1
     if not dsn.orcpt:
         return notify
     kind, _, address = dsn.orcpt.partition(";")
     # RFC 6533 3: addresses of this type have an encoding of their own, which passes through xtext unharmed
-    encoded = _utf8_xtext(address) if kind.lower() == "utf-8" else xtext(address)
+    encoded = utf8_xtext(address) if kind.lower() == "utf-8" else xtext(address)
     return f"{notify} ORCPT={xtext(kind)};{encoded}"  # RFC 3461 4.2
 
 
 _NOT_XCHAR = re.compile(r"[^!-*,-<>-~]")
-_NOT_UTF8_XCHAR = re.compile(r"[^!-*,-<>-\[\]-~]")
+# EmbeddedUnicodeChar of RFC 6533 3, or one character that is no QCHAR
+_NOT_UTF8_XCHAR = re.compile(r"\\x\{[0-9A-F]{2,6}\}|[^!-*,-<>-\[\]-~]")
 
 
 def xtext(text: str) -> str:
@@ -149,9 +153,16 @@ def xtext(text: str) -> str:
     return _NOT_XCHAR.sub(lambda match: "".join(f"+{octet:02X}" for octet in match[0].encode()), text)
 
 
-def _utf8_xtext(text: str) -> str:
-    """Gives the utf-8-addr-xtext form of RFC 6533 3, in ASCII: `\\x{E9}` for what xtext cannot hold."""
-    return _NOT_UTF8_XCHAR.sub(lambda match: f"\\x{{{ord(match[0]):X}}}", text)
+def utf8_xtext(text: str) -> str:
+    """Gives the utf-8-addr-xtext form of RFC 6533 3, in ASCII: `\\x{E9}` for what xtext cannot hold.
+
+    What has this form already stays as it is.
+    """
+    return _NOT_UTF8_XCHAR.sub(_embedded, text)
+
+
+def _embedded(match: re.Match[str]) -> str:
+    return match[0] if len(match[0]) > 1 else f"\\x{{{ord(match[0]):02X}}}"
 
 
 def content_blocks(content: Sequence[bytes]) -> Iterator[bytes]:

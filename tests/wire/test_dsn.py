@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smtpeter.model.reply import reply
 from smtpeter.wire import dsn
 from smtpeter.wire.dsn import Action
 from smtpeter.wire.headers import has_control, has_long_line, split
@@ -22,8 +23,7 @@ REPORT = dsn.Report(
     arrived=NOW,
     recipient="jane@example.org",
     status="5.1.1",
-    code=550,
-    diagnostic="no such user here",
+    reply=reply(550, "5.1.1", "no such user here"),
     remote_mta="mx.example.org",
     envid="QQ-314",
     orcpt="rfc822;jane+x@example.org",
@@ -87,12 +87,49 @@ def test_each_action_has_its_words(action):
     assert "Your message to jane@example.org" in words.get_payload()
 
 
-def test_a_recipient_outside_ascii_gets_the_international_form():
-    report = replace(REPORT, recipient="zoë@example.org", orcpt="utf-8;zoë@example.org", diagnostic="né")
+def test_what_came_with_smtputf8_is_told_in_the_international_form():
+    said = reply(550, "5.1.1", "né")
+    report = replace(REPORT, recipient="zoë@example.org", orcpt="utf-8;zoë@example.org", reply=said, is_utf8=True)
     content = dsn.write(report)
-    assert b"Content-Type: message/global-delivery-status\r\n" in content
+    assert b"Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n" in content
     assert "Final-Recipient: utf-8; zoë@example.org\r\n".encode() in content
+    assert "Diagnostic-Code: smtp; 550 5.1.1 né\r\n".encode() in content
     assert b"jane" not in content
+
+
+def test_without_smtputf8_everything_is_told_in_ascii():
+    said = reply(550, "5.1.1", "né")
+    for orcpt in ("utf-8;zoë@example.org", "utf-8;zo\\x{EB}@example.org", "rfc822;zoë@example.org"):
+        content = dsn.write(replace(REPORT, recipient="zoë@example.org", orcpt=orcpt, reply=said))
+        _, _, status, _ = read(content)
+        assert status.get_content_type() == "message/delivery-status"
+        assert status.get_payload(1)["final-recipient"] == "utf-8; zo\\x{EB}@example.org"
+        assert status.get_payload(1)["original-recipient"] == "utf-8; zo\\x{EB}@example.org"
+        assert status.get_payload(1)["diagnostic-code"] == "smtp; 550 5.1.1 n?"
+        assert content.isascii()
+
+
+def test_smtputf8_alone_changes_nothing_about_a_report_in_ascii():
+    assert dsn.write(replace(REPORT, is_utf8=True)) == dsn.write(REPORT)
+
+
+@pytest.mark.parametrize(
+    ("action", "given", "told"),
+    [
+        (Action.FAILED, "5.1.1", "5.1.1"),
+        (Action.FAILED, "4.4.7", "4.4.7"),
+        (Action.FAILED, "2.0.0", "5.0.0"),
+        (Action.FAILED, "5.1", "5.0.0"),
+        (Action.DELAYED, "4.2.2", "4.2.2"),
+        (Action.DELAYED, "5.2.2", "4.2.2"),
+        (Action.DELAYED, "", "4.0.0"),
+        (Action.DELIVERED, "2.1.5", "2.1.5"),
+        (Action.RELAYED, "", "2.0.0"),
+    ],
+)
+def test_the_status_is_of_a_class_that_fits_the_action(action, given, told):
+    _, _, status, _ = read(dsn.write(replace(REPORT, action=action, status=given)))
+    assert status.get_payload(1)["status"] == told
 
 
 def test_a_header_outside_ascii_is_labelled_so():
@@ -112,7 +149,8 @@ def test_an_empty_report_has_only_the_fields_that_must_be_there():
     | st.sampled_from(["x" * 1024, "a\r\n\r\nBcc: x", "\r\n--=_0123456789abcdefghij_0--\r\n", "é" * 600])
 )
 def test_no_remote_text_can_add_a_field_or_a_part(text):
-    report = replace(REPORT, diagnostic=text, envid=text, orcpt=f"rfc822;{text}", remote_mta=text)
+    said = reply(550, "5.1.1", text)
+    report = replace(REPORT, reply=said, reason=text, envid=text, orcpt=f"rfc822;{text}", remote_mta=text)
     content = dsn.write(report)
     assert not has_long_line(content) and b"\0" not in content
     assert content.count(b"\n") == content.count(b"\r\n") == content.count(b"\r")
@@ -149,6 +187,31 @@ def test_a_message_that_cannot_travel_inside_another_is_cut_to_its_header():
 
 
 def test_words_of_our_own_are_not_passed_off_as_those_of_a_server():
-    _, words, status, _ = read(dsn.write(replace(REPORT, code=0, status="", diagnostic="The time is up.")))
+    _, words, status, _ = read(dsn.write(replace(REPORT, reply=None, status="", reason="The time is up.")))
     assert status.get_payload(1)["diagnostic-code"] == "x-smtpeter; The time is up."
-    assert "The mail system said" in words.get_payload()
+    assert "The time is up." in words.get_payload() and "server mx.example.org said" not in words.get_payload()
+
+
+def test_our_reason_stands_beside_the_last_words_of_the_server():
+    _, words, status, _ = read(dsn.write(replace(REPORT, reason="The time is up.")))
+    assert status.get_payload(1)["diagnostic-code"] == "smtp; 550 5.1.1 no such user here"
+    text = words.get_payload()
+    assert text.index("The time is up.") < text.index("The mail server mx.example.org said:") < text.index("550 5.1.1")
+
+
+def test_a_report_without_the_message_has_two_parts_and_says_nothing_of_an_attachment():
+    whole = email.message_from_bytes(dsn.write(replace(REPORT, original=None)), policy=email.policy.compat32)
+    words, status = whole.get_payload()
+    assert status.get_content_type() == "message/delivery-status"
+    assert "attached" not in words.get_payload()
+
+
+@pytest.mark.parametrize("evil", [b"\0", b"a\nb", b"a\rb"])
+@pytest.mark.parametrize("is_full", [True, False])
+def test_octets_that_may_not_travel_do_not_come_back(evil, is_full):
+    original = b"Subject: s\r\nX-Evil: " + evil + b"\r\nX-Good: 1\r\n\r\ntext\r\n"
+    content = dsn.write(replace(REPORT, is_full=is_full, original=original))
+    *_, returned = read(content)
+    assert returned.get_content_type() == "text/rfc822-headers"
+    assert b"X-Good: 1\r\n" in content and b"\0" not in content
+    assert content.count(b"\n") == content.count(b"\r\n") == content.count(b"\r")
