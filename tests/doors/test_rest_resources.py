@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from smtpeter.doors.rest.resources.files import disposition, safe_type
-from tests.doors.rest_rooms import WITH_FILES, RestHouse, open_rooms
+from smtpeter.model.message import DISCARD_LANE
+from smtpeter.store.records import MessageQuery, message_record
+from tests.doors.rest_rooms import MINE, WITH_FILES, RestHouse, open_rooms
 
 
 @pytest.fixture
@@ -58,11 +60,45 @@ async def test_a_message_that_is_being_delivered_is_not_cancelled(house: RestHou
 
 async def test_a_failed_message_is_not_cancelled(house: RestHouse) -> None:
     await house.call("POST", "/v1/suppressions", json={"address": "jane@example.org"})
-    house.intake.clock.passed += 2  # an account without suppressions is remembered for a second
     (id,) = await house.accept()
     answer = await house.call("DELETE", f"/v1/message/{id}")
     assert error(answer) == (409, "not_cancellable", "")
     assert "final state" in answer.text
+
+
+# --- sending again ---
+
+
+async def test_a_message_is_sent_again_under_a_new_id(house: RestHouse) -> None:
+    (id,) = await house.accept("jane@example.org", subject="Once more", tags=("october",))
+    await house.call("DELETE", f"/v1/message/{id}")
+    house.intake.clock.passed = 60
+    answer = await house.call("POST", "/v1/resend", json={"message": id})
+    assert answer.status_code == 200
+    ((new, address),) = answer.json().items()
+    assert (address, new != id) == ("jane@example.org", True)
+    found = (await house.call("GET", f"/v1/message/{new}")).json()
+    assert (found["state"], found["subject"], found["tags"]) == ("queued", "Once more", ["october"])
+    assert [view["event"] for view in found["events"]] == ["attempt"]
+    assert (await house.call("GET", f"/v1/message/{id}")).json()["state"] == "cancelled"
+    first, second = [(await house.call("GET", f"/v1/text/{one}")).text for one in (id, new)]
+    assert first == second
+
+
+async def test_a_sandbox_token_sends_again_into_the_sandbox_only(house: RestHouse) -> None:
+    (id,) = await house.accept("jane@example.org")
+    answer = await house.call("POST", "/v1/resend", data={"message": id}, token="sandbox")
+    (new,) = answer.json()
+    record = await house.intake.store.read(message_record, MessageQuery(house.accounts[MINE].id, new))
+    assert record is not None
+    assert record.options.is_sandbox
+    assert record.lane == DISCARD_LANE
+
+
+async def test_sending_again_needs_a_message(house: RestHouse) -> None:
+    assert error(await house.call("POST", "/v1/resend", json={})) == (400, "invalid_request", "message")
+    for id in ("0" * 20, "short", "a'b"):
+        assert error(await house.call("POST", "/v1/resend", json={"message": id}))[:2] == (404, "not_found")
 
 
 # --- attachments and embeds ---
@@ -230,12 +266,10 @@ async def test_a_suppressed_recipient_fails_at_once_until_it_is_removed(house: R
     expected = {"entry": "jane@example.org", "stream": "", "cause": "by phone", "message": None}
     (entry,) = added.json()
     assert (added.status_code, entry) == (200, {**expected, "since": "2026-11-22 12:00:00"})
-    house.intake.clock.passed += 2
     (id,) = await house.accept("jane@example.org")
     assert (await house.call("GET", f"/v1/message/{id}")).json()["state"] == "failed"
     removed = await house.call("DELETE", "/v1/suppressions/jane@example.org")
     assert (removed.status_code, removed.json()) == (200, ["jane@example.org"])
-    house.intake.clock.passed += 2
     (id,) = await house.accept("jane@example.org")
     assert (await house.call("GET", f"/v1/message/{id}")).json()["state"] == "queued"
 
@@ -472,6 +506,7 @@ async def test_wrong_logins_are_refused(house: RestHouse, given: dict[str, Any],
     ("method", "path", "token"),
     [
         ("DELETE", "message/x", "reader"),
+        ("POST", "resend", "reader"),
         ("GET", "messages", "sender"),
         ("GET", "attachments/x", "sender"),
         ("GET", "suppressions", "sender"),

@@ -4,14 +4,19 @@ The door knows only this protocol. Every question names the account of the calle
 same None as one that does not exist (W1). Ids have been checked for their form before they come here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from smtpeter.intake.accept import Outcome
+from smtpeter.intake.repeats import Idempotency
 from smtpeter.model.account import Account, AccountId, Features, Identity, Login, Token
 from smtpeter.model.event import Event
-from smtpeter.model.message import Draft, MessageId
+from smtpeter.model.message import Draft, MessageId, Received
+from smtpeter.model.refusal import Refused
+from smtpeter.store.answers import Answer
 
 SCOPES = ("send", "read", "manage")
 
@@ -88,6 +93,14 @@ class SuppressionView:
     message: MessageId | None
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A message that was sent again: its new id, and the recipient as it was given the first time."""
+
+    id: MessageId
+    recipient: str
+
+
 class Cancelling(StrEnum):
     """What became of the wish to cancel a message."""
 
@@ -122,8 +135,17 @@ class Gateway(Protocol):
     async def identify(self, token: str) -> Identity | None:
         """Gives who the token belongs to, None when it is not known. `token` is any text that a client sent."""
 
-    async def accept(self, identity: Identity, draft: Draft) -> list[MessageId]:
-        """Stores the draft and gives one id for each of its recipients, in their order. Raises Refused."""
+    async def accept(
+        self, identity: Identity, draft: Draft, idempotency: Idempotency[list[MessageId]] | None = None
+    ) -> list[MessageId] | Answer:
+        """Stores the draft and gives one id for each of its recipients, in their order, or what the same call was
+        answered before. Raises Refused.
+        """
+
+    async def accept_batch(
+        self, identity: Identity, drafts: Sequence[Draft | Refused], idempotency: Idempotency[list[Outcome]] | None
+    ) -> list[Outcome] | Answer:
+        """Stores what is no refusal already and gives for each its ids or why not. Raises Refused for all of them."""
 
     async def message(self, account: AccountId, id: MessageId) -> MessageView | None:
         """Gives the message."""
@@ -136,6 +158,12 @@ class Gateway(Protocol):
 
     async def cancel(self, account: AccountId, id: MessageId) -> Cancelling | None:
         """Takes the message out of the queue, unless it is too late; None when there is no such message."""
+
+    async def resend(self, identity: Identity, id: MessageId, received: Received) -> Again | None:
+        """Accepts the message anew; None when there is no such message or its content is no longer kept.
+
+        Raises Refused.
+        """
 
     async def search(self, account: AccountId, wanted: MessageFilter) -> MessagePage:
         """Gives a page of the messages that fit; it may be short and not the last."""

@@ -1,9 +1,11 @@
 """The real `Gateway`: what the REST door asks, answered by intake, the store and the renderer."""
 
 import asyncio
+from collections.abc import Sequence
 
 from smtpeter.content.render import content_of, source_of
 from smtpeter.doors.rest.gateway import (
+    Again,
     Cancelling,
     EventView,
     LoginWish,
@@ -14,11 +16,14 @@ from smtpeter.doors.rest.gateway import (
     TokenWish,
     Version,
 )
-from smtpeter.intake.accept import Intake
+from smtpeter.intake.accept import Intake, Outcome, Resent
 from smtpeter.intake.identify import Identify, hash_password, new_password, new_token
+from smtpeter.intake.repeats import Idempotency
 from smtpeter.model.account import Account, AccountId, Features, Identity, Login, Token
-from smtpeter.model.message import Draft, MessageId, MessageState
+from smtpeter.model.message import Draft, MessageId, MessageState, Received
+from smtpeter.model.refusal import Refused
 from smtpeter.store.accounts import Named
+from smtpeter.store.answers import Answer
 from smtpeter.store.credentials import (
     NewLogin,
     NewToken,
@@ -43,9 +48,7 @@ from smtpeter.store.suppressions import (
     SuppressionName,
     SuppressionQuery,
     SuppressionRecord,
-    drop_suppression,
     find_suppressions,
-    put_suppression,
     suppressions,
 )
 from smtpeter.store.withdraw import Withdrawal, Withdrawn, withdraw
@@ -75,9 +78,17 @@ class Rooms:
         """Gives who the token belongs to."""
         return await self._identify.by_token(token)
 
-    async def accept(self, identity: Identity, draft: Draft) -> list[MessageId]:
+    async def accept(
+        self, identity: Identity, draft: Draft, idempotency: Idempotency[list[MessageId]] | None = None
+    ) -> list[MessageId] | Answer:
         """Stores the draft. Raises Refused."""
-        return await self._intake.accept(identity, draft)
+        return await self._intake.accept(identity, draft, idempotency)
+
+    async def accept_batch(
+        self, identity: Identity, drafts: Sequence[Draft | Refused], idempotency: Idempotency[list[Outcome]] | None
+    ) -> list[Outcome] | Answer:
+        """Stores the drafts together. Raises Refused."""
+        return await self._intake.accept_batch(identity, drafts, idempotency)
 
     async def message(self, account: AccountId, id: MessageId) -> MessageView | None:
         """Gives the message."""
@@ -101,6 +112,11 @@ class Rooms:
         if as_sent is None:
             return content_of(message, hostname=self._hostname)
         return as_sent.block + content_of(message, hostname=self._hostname, transfer=as_sent.transfer)
+
+    async def resend(self, identity: Identity, id: MessageId, received: Received) -> Again | None:
+        """Accepts the message anew. Raises Refused."""
+        again = await self._intake.resend(identity, id, received)
+        return Again(again.id, again.recipient) if isinstance(again, Resent) else None
 
     async def search(self, account: AccountId, wanted: MessageFilter) -> MessagePage:
         """Gives a page of the messages that fit."""
@@ -166,13 +182,13 @@ class Rooms:
         """Adds entries, in one commit when there is room in it, and gives them as they are then."""
         now = self._clock.now()
         items = [NewSuppression(account, entry, cause, now, stream) for entry in entries]
-        records = await asyncio.gather(*[self._store.write(put_suppression, item) for item in items])
+        records = await asyncio.gather(*[self._intake.suppressions.put(item) for item in items])
         return [_suppression(record) for record in records]
 
     async def remove_suppressions(self, account: AccountId, entries: tuple[str, ...], stream: str) -> list[str]:
         """Removes entries, and gives those that there were."""
         names = [SuppressionName(account, entry, stream) for entry in entries]
-        removed = await asyncio.gather(*[self._store.write(drop_suppression, name) for name in names])
+        removed = await asyncio.gather(*[self._intake.suppressions.drop(name) for name in names])
         return [entry for entry, was_there in zip(entries, removed, strict=True) if was_there]
 
     # --- credentials ---
