@@ -11,8 +11,9 @@ of the gateway is installed. Both clients share everything but the socket: `call
 Whatever goes wrong is a `ClientError`; what the gateway refuses is a `Refusal` with its code, sentence and property.
 """
 
+from smtpeter.client.access import Login, LoginWish, NewLogin, NewToken, Suppression, Token, TokenWish
 from smtpeter.client.aio import AsyncClient
-from smtpeter.client.calls import Window
+from smtpeter.client.calls import Search, Window
 from smtpeter.client.conversation import Retry
 from smtpeter.client.errors import (
     BadAnswer,
@@ -54,17 +55,25 @@ __all__ = [
     "Event",
     "Forbidden",
     "InvalidInput",
+    "Login",
+    "LoginWish",
     "Mail",
     "Mailbox",
     "Message",
+    "NewLogin",
+    "NewToken",
     "NotFound",
     "Part",
     "Receipt",
     "Refusal",
     "Retry",
+    "Search",
     "Sent",
     "Summary",
+    "Suppression",
     "Tls",
+    "Token",
+    "TokenWish",
     "TooManyRequests",
     "Unauthorized",
     "Unavailable",

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from smtpeter.client.access import Login, NewLogin, NewToken, Suppression, Token
 from smtpeter.client.conversation import Answer
 from smtpeter.client.errors import BadAnswer, refusal_class
 from smtpeter.client.results import Attempt, Download, Event, Message, Page, Part, Receipt, Sent, Summary, Tls
@@ -66,7 +67,7 @@ def paging(read: Callable[[Any], T]) -> Callable[[Answer], Page[T]]:
     """Gives a reader of one page from a reader of its items."""
 
     def read_page(answer: Answer) -> Page[T]:
-        items = reading(lambda value: tuple(map(read, value)))(answer)
+        items = each(read)(answer)
         return Page(items, _following(answer.headers.get("link", "")))
 
     return read_page
@@ -82,6 +83,17 @@ def read_receipt(answer: Answer) -> Receipt:
 def read_sent(value: Any) -> tuple[Sent, ...]:
     """Reads the object of ids and recipients."""
     return tuple(Sent(id, str(recipient)) for id, recipient in value.items())
+
+
+def each(read: Callable[[Any], T]) -> Callable[[Answer], tuple[T, ...]]:
+    """Gives a reader of a list from a reader of its items."""
+    return reading(lambda value: tuple(map(read, value)))
+
+
+def read_only_sent(value: Any) -> Sent:
+    """Reads the object of the one id and its recipient."""
+    (only,) = read_sent(value)
+    return only
 
 
 def read_text(answer: Answer) -> str:
@@ -170,6 +182,56 @@ def read_attempt(value: Any) -> Attempt:
         tls=Tls(_text(tls, "version"), _text(tls, "cipher"), bool(tls.get("verified"))) if tls else None,
         durations=dict(value.get("durations") or {}),
         transcript=_texts(value, "transcript"),
+    )
+
+
+def read_token(value: Any) -> Token:
+    """Reads one element of tokens."""
+    return Token(**_token(value))
+
+
+def read_new_token(value: Any) -> NewToken:
+    """Reads the answer that makes a token."""
+    return NewToken(**_token(value), secret=str(value["token"]))
+
+
+def _token(value: Any) -> dict[str, Any]:
+    """Gives the fields of Token."""
+    return {
+        "id": int(value["id"]),
+        "name": str(value["name"]),
+        "prefix": _text(value, "prefix"),
+        "scopes": _texts(value, "scopes"),
+        "is_sandbox": bool(value.get("sandbox")),
+    }
+
+
+def read_login(value: Any) -> Login:
+    """Reads one element of logins."""
+    return Login(**_login(value))
+
+
+def read_new_login(value: Any) -> NewLogin:
+    """Reads the answer that makes a login."""
+    return NewLogin(**_login(value), password=_text(value, "password"))
+
+
+def _login(value: Any) -> dict[str, Any]:
+    """Gives the fields of Login."""
+    return {
+        "id": int(value["id"]),
+        "user": str(value["user"]),
+        "settings": dict(value.get("settings") or {}),
+        "networks": _texts(value, "networks"),
+        "sender_domains": _texts(value, "domains"),
+    }
+
+
+def read_suppression(value: Any) -> Suppression:
+    """Reads one element of suppressions."""
+    since = read_time(value["since"])
+    return Suppression(
+        str(value["entry"]), _text(value, "stream"), _text(value, "cause"), since, _text(value, "message")
     )
 
 

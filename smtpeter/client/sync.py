@@ -9,20 +9,21 @@ import ssl
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar, assert_never
 
 from smtpeter.client import calls
+from smtpeter.client.access import MANUAL, Login, LoginWish, NewLogin, NewToken, Suppression, Token, TokenWish
 from smtpeter.client.answers import check
-from smtpeter.client.calls import ALL_EVENTS, Call, Version, Window
+from smtpeter.client.calls import ALL_EVENTS, EVERYTHING, Call, Search, Version, Window
 from smtpeter.client.conversation import PATIENT, Answer, Pause, Request, Retry, Step, converse
 from smtpeter.client.errors import NO_HTTP, BadAnswer, Unreachable
 from smtpeter.client.mail import Mail
 from smtpeter.client.place import Place, check_key, read_place, unreachable, untrusted
-from smtpeter.client.results import Download, Event, Message, Page, Part, Receipt
+from smtpeter.client.results import Download, Event, Message, Page, Part, Receipt, Sent, Summary
 
 T = TypeVar("T")
 
@@ -68,6 +69,14 @@ class Client:
         """
         return self._do(calls.send(mail), idempotency_key)
 
+    def resend(self, id: str, *, idempotency_key: str = "") -> Sent:
+        """Sends a message again, as it was made then; it has an id and a story of its own."""
+        return self._do(calls.resend(id), idempotency_key)
+
+    def cancel(self, id: str) -> None:
+        """Takes a message out of the queue. Raises Conflict when it is final, or being delivered right now."""
+        self._do(calls.cancel(id))
+
     # --- messages
 
     def message(self, id: str) -> Message:
@@ -77,6 +86,10 @@ class Client:
     def events(self, id: str, window: Window = ALL_EVENTS) -> Iterator[Event]:
         """Gives what happened to a message, oldest first; by default all of its first month."""
         return self._pages(calls.events(id, window))
+
+    def search(self, wanted: Search = EVERYTHING) -> Iterator[Summary]:
+        """Gives the messages that were accepted, the newest first."""
+        return self._pages(calls.search(wanted))
 
     def recipient(self, id: str) -> str:
         """Gives the address that the message goes to."""
@@ -117,6 +130,52 @@ class Client:
     def embed(self, id: str, name_or_number: str | int) -> Download:
         """Gives the content of one embedded file."""
         return self._do(calls.part("embeds", id, name_or_number))
+
+    # --- who may send, who gets nothing
+
+    def tokens(self) -> tuple[Token, ...]:
+        """Gives the REST tokens of the account."""
+        return self._do(calls.tokens())
+
+    def create_token(self, wish: TokenWish) -> NewToken:
+        """Makes a token, and gives it with its secret, which is shown this once."""
+        return self._do(calls.create_token(wish))
+
+    def delete_token(self, id: int) -> Token:
+        """Deletes a token, and gives what it was."""
+        return self._do(calls.delete_token(id))
+
+    def logins(self) -> tuple[Login, ...]:
+        """Gives the SMTP logins of the account."""
+        return self._do(calls.logins())
+
+    def create_login(self, wish: LoginWish) -> NewLogin:
+        """Makes an SMTP login, and gives it with its password, which is shown this once."""
+        return self._do(calls.create_login(wish))
+
+    def change_login(self, id: int, wish: LoginWish) -> Login:
+        """Changes what the wish names, and gives the login as it is now."""
+        return self._do(calls.change_login(id, wish))
+
+    def delete_login(self, id: int) -> Login:
+        """Deletes an SMTP login, and gives what it was."""
+        return self._do(calls.delete_login(id))
+
+    def suppressions(self) -> Iterator[Suppression]:
+        """Gives who gets no mail of the account."""
+        return self._pages(calls.suppressions())
+
+    def suppression_of(self, address: str, stream: str = "") -> Suppression | None:
+        """Gives the entry that keeps mail from an address, None when there is none."""
+        return self._do(calls.suppression_of(address, stream))
+
+    def suppress(self, entries: Sequence[str], *, stream: str = "", cause: str = MANUAL) -> tuple[Suppression, ...]:
+        """Keeps mail from addresses and domains, in one stream or in all."""
+        return self._do(calls.suppress(entries, stream, cause))
+
+    def unsuppress(self, entries: Sequence[str], *, stream: str = "") -> tuple[str, ...]:
+        """Lets mail go to them again, and gives which of them were kept from it. Raises NotFound when none was."""
+        return self._do(calls.unsuppress(entries, stream))
 
     # --- how
 

@@ -16,7 +16,7 @@ Ask = Callable[..., Any]
 
 def ask_sync(url: str, *questions: Callable[[Any], Any], **options: Any) -> Any:
     """Gives what the waiting client answers to the last question."""
-    with Client(url, TOKEN, **{"retry": HASTY, **options}) as client:
+    with Client(url, **{"token": TOKEN, "retry": HASTY, **options}) as client:
         return [_all(question(client)) for question in questions][-1]
 
 
@@ -24,7 +24,7 @@ def ask_async(url: str, *questions: Callable[[Any], Any], **options: Any) -> Any
     """Gives what the client for asyncio answers to the last question."""
 
     async def ask() -> Any:
-        async with AsyncClient(url, TOKEN, **{"retry": HASTY, **options}) as client:
+        async with AsyncClient(url, **{"token": TOKEN, "retry": HASTY, **options}) as client:
             return [await _all_async(question(client)) for question in questions][-1]
 
     return asyncio.run(ask())
