@@ -1,5 +1,6 @@
 """A REST door over a small gateway in memory, and a client that calls it without a socket."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,10 +10,13 @@ import httpx2
 from smtpeter.doors.rest.app import build_app
 from smtpeter.doors.rest.gateway import EventView, MessageView, Version
 from smtpeter.doors.rest.settings import RestSettings
+from smtpeter.intake.accept import Outcome
+from smtpeter.intake.repeats import Idempotency
 from smtpeter.model.account import Account, AccountId, Features, Identity
 from smtpeter.model.event import Accepted, Cancel, Deferral, Delivery, Failure
 from smtpeter.model.message import Draft, MessageId, MessageState, message_id
 from smtpeter.model.refusal import Refused
+from smtpeter.store.answers import Answer
 
 MINE, OTHERS = AccountId(1), AccountId(2)
 SENT = MessageId("A" * 20)
@@ -83,11 +87,26 @@ class MemoryGateway:
     async def identify(self, token: str) -> Identity | None:
         return self.identities.get(token)
 
-    async def accept(self, identity: Identity, draft: Draft) -> list[MessageId]:
+    async def accept(
+        self, identity: Identity, draft: Draft, idempotency: Idempotency[list[MessageId]] | None = None
+    ) -> list[MessageId] | Answer:
         if self.refusal:
             raise self.refusal
         self.drafts.append(draft)
         return [message_id("S" * 20, n) for n in range(len(draft.recipients))]
+
+    async def accept_batch(
+        self, identity: Identity, drafts: Sequence[Draft | Refused], idempotency: Idempotency[list[Outcome]] | None
+    ) -> list[Outcome] | Answer:
+        outcomes: list[Outcome] = []
+        for draft in drafts:
+            try:
+                found = draft if isinstance(draft, Refused) else await self.accept(identity, draft)
+            except Refused as refused:
+                found = refused
+            assert not isinstance(found, Answer)
+            outcomes.append(found)
+        return outcomes
 
     async def message(self, account: AccountId, id: MessageId) -> MessageView | None:
         return view(id) if (account, id) in {(MINE, SENT), (MINE, TEXT_ONLY), (OTHERS, FOREIGN)} else None

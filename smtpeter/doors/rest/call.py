@@ -1,28 +1,35 @@
 """One call while it is being answered, and the small answers that the resources share."""
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.responses import Response
 from starlette.types import Receive
 
 from smtpeter.doors.rest.client import Client
-from smtpeter.doors.rest.declare import NOTHING, Operation, Reading, Table
+from smtpeter.doors.rest.declare import JSON, NOTHING, Operation, Reading, Table
 from smtpeter.doors.rest.decode import Headers, decode_properties, read_body
 from smtpeter.doors.rest.errors import Problem
 from smtpeter.doors.rest.gateway import Gateway, MessageView
+from smtpeter.doors.rest.multipart import boundary_of
 from smtpeter.doors.rest.settings import RestSettings
+from smtpeter.intake.repeats import Idempotency
 from smtpeter.model.account import Identity
 from smtpeter.model.message import MessageId, is_message_id
 from smtpeter.model.refusal import Refused
+from smtpeter.store.answers import Answer
 
 # what a UUID or any other random name fits into
 _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 _KEY_ADVICE = "An Idempotency-Key has 1 to 255 printable ASCII characters and no blanks; use a random UUID"
+
+Told = TypeVar("Told")
+
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -46,6 +53,7 @@ class Call:
     query: dict[str, Any]
     receive: Receive
     unknown: list[str] = field(default_factory=list)
+    _digest: bytes = b""
 
     @property
     def message_id(self) -> MessageId:
@@ -79,13 +87,22 @@ class Call:
         values = table.read(self.query, Reading(is_form=True, unknown=self.unknown)) if self.query else {}
         return {**values, **await self._read(table)} if self._has_body else values
 
-    @property
-    def idempotency_key(self) -> str:
-        """The Idempotency-Key of the call, "" when it has none. Raises Problem."""
+    def idempotency(self, answer: Callable[[Told], Response]) -> Idempotency[Told] | None:
+        """Gives the key of a call whose body has been read, None without one; `answer` makes what is repeated later.
+
+        Raises Problem.
+        """
         key = self.headers.get(b"idempotency-key", b"").decode("latin-1").strip(" ")
-        if key and not _KEY.match(key):
+        if not key:
+            return None
+        if not _KEY.match(key):
             raise Problem("invalid_parameter", field="Idempotency-Key", reason=_KEY_ADVICE)
-        return key
+
+        def kept(told: Told) -> Answer:
+            response = answer(told)
+            return Answer(response.status_code, bytes(response.body))
+
+        return Idempotency(key, self._digest, kept)
 
     @property
     def _has_body(self) -> bool:
@@ -93,8 +110,16 @@ class Call:
 
     async def _read(self, table: Table) -> dict[str, Any]:
         body = await read_body(self.receive, self.headers, self.settings.max_body_bytes)
+        if b"idempotency-key" in self.headers:
+            self._digest = self._digest_of(body)
         properties, is_form = decode_properties(body, self.headers, takes_files=self.operation.takes_files)
         return table.read(properties, Reading(is_form, self.unknown, self.settings.max_recipients))
+
+    def _digest_of(self, body: bytes) -> bytes:
+        """Gives what tells one request of a key from another. Clients make a new boundary when they try again."""
+        if boundary := boundary_of(self.headers.get(b"content-type", b"").decode("latin-1")):
+            body = body.replace(boundary.encode("latin-1"), b"")
+        return hashlib.blake2b(b"%b\n%b" % (self.path.encode(), body), digest_size=32).digest()
 
     def parameters(self, *known: str) -> dict[str, str]:
         """Gives the known parameters of the query; others are reported. Raises Problem when one is given twice."""
@@ -122,6 +147,11 @@ def json_response(value: object, headers: Mapping[str, str] | None = None, statu
 def text_response(text: str) -> Response:
     """Gives a 200 of plain text in UTF-8."""
     return Response(text, 200, None, "text/plain")
+
+
+def repeated(answer: Answer) -> Response:
+    """Gives the answer that the same call got before."""
+    return Response(answer.content, answer.status, None, JSON)
 
 
 def show_time(moment: datetime | None) -> str | None:

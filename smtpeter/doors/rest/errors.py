@@ -66,16 +66,21 @@ class Problem(Exception):
 def refusal_response(refused: Problem | Refused, accept: str) -> Response:
     """Gives the answer for a refusal, in the form that the Accept header asks for."""
     if isinstance(refused, Problem):
-        code, status, headers = refused.code, refused.status, refused.headers
+        status, headers = refused.status, refused.headers
     else:
-        code, status, headers = refused.refusal.slug, refused.refusal.http_status, {}
+        status, headers = refused.refusal.http_status, {}
     if status in _RETRY_SECONDS:
         headers = {"Retry-After": _RETRY_SECONDS[status], **headers}
-    message = _shortened(str(refused))
+    error = error_of(refused)
     if wants_text(accept):
-        return Response(message, status, headers, "text/plain")
-    body = {"error": {"code": code, "message": message, "field": _shortened(refused.field)}}
-    return Response(msgspec.json.encode(body), status, headers, "application/json")
+        return Response(error["message"], status, headers, "text/plain")
+    return Response(msgspec.json.encode({"error": error}), status, headers, "application/json")
+
+
+def error_of(refused: Problem | Refused) -> dict[str, str]:
+    """Gives a refusal as the API shows it: its code, its sentence, and the property at fault."""
+    code = refused.code if isinstance(refused, Problem) else refused.refusal.slug
+    return {"code": code, "message": _shortened(str(refused)), "field": _shortened(refused.field)}
 
 
 def wants_text(accept: str) -> bool:

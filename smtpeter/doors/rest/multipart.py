@@ -18,9 +18,16 @@ MAX_PART_HEADER_BYTES = 4096
 _MAX_BOUNDARY = 70  # RFC 2046 5.1.1
 
 
+def boundary_of(content_type: str) -> str:
+    """Gives the boundary that a Content-Type of multipart/form-data names, "" when there is none."""
+    kind, parameters = parse_options_header(content_type)
+    boundary: str = parameters.get("boundary", "") if kind == "multipart/form-data" else ""
+    return boundary
+
+
 def decode_multipart(body: bytes, content_type: str) -> dict[str, Any]:
     """Gives name → string, file, array or object."""
-    boundary = parse_options_header(content_type)[1].get("boundary", "")
+    boundary = boundary_of(content_type)
     if not 0 < len(boundary) <= _MAX_BOUNDARY or not boundary.isascii():
         raise FormError("the Content-Type must name its boundary, in 1 to 70 ASCII characters")
     try:

@@ -9,10 +9,11 @@ from typing import Any
 
 from starlette.responses import Response
 
+from smtpeter.doors.rest import declare
 from smtpeter.doors.rest.addresses import BCC, ENVELOPE, MAILBOXES, RECIPIENT, RECIPIENTS, SENDER, gather_recipients
-from smtpeter.doors.rest.call import Call, json_response
+from smtpeter.doors.rest.call import Call, json_response, repeated
 from smtpeter.doors.rest.client import Client
-from smtpeter.doors.rest.declare import Answer, Operation, Property, Reading, Route, Schema, Table, wrong
+from smtpeter.doors.rest.declare import Operation, Property, Reading, Route, Schema, Table, wrong
 from smtpeter.doors.rest.files import ATTACHMENTS, CONTENT, MIME
 from smtpeter.doors.rest.kinds import TIME, text
 from smtpeter.doors.rest.properties import (
@@ -29,7 +30,8 @@ from smtpeter.doors.rest.properties import (
 )
 from smtpeter.model import parts
 from smtpeter.model.account import Features
-from smtpeter.model.message import Draft, Dsn, Options, Received, Recipient, Source, SourceKind
+from smtpeter.model.message import Draft, Dsn, MessageId, Options, Received, Recipient, Source, SourceKind
+from smtpeter.store.answers import Answer
 
 _LATER = "Not available in this version."
 PROPERTIES = Table(
@@ -112,13 +114,15 @@ _NO_FEATURES = Features()
 async def send(call: Call) -> Response:
     """Accepts one message for each recipient and answers `{id: recipient as given}` in their order."""
     draft = make_draft(await call.read_body(), call.client, call.settings.max_recipients)
-    if call.idempotency_key:
-        call.unknown.append("Idempotency-Key")
-    ids = await call.gateway.accept(call.identity, draft)
-    return json_response(answer_of(ids, draft))
+
+    def answer(ids: list[MessageId]) -> Response:
+        return json_response(answer_of(ids, draft))
+
+    told = await call.gateway.accept(call.identity, draft, call.idempotency(answer))
+    return repeated(told) if isinstance(told, Answer) else answer(told)
 
 
-def answer_of(ids: Iterable[str], draft: Draft) -> dict[str, str]:
+def answer_of(ids: Iterable[MessageId], draft: Draft) -> dict[MessageId, str]:
     """Gives the id of each message with its recipient, as it was given."""
     return {id: recipient.given for id, recipient in zip(ids, draft.recipients, strict=True)}
 
@@ -226,7 +230,7 @@ SEND = Operation(
     "Sends a mail",
     "send",
     (
-        Answer(
+        declare.Answer(
             200,
             "The mail is stored, one message for each recipient.",
             IDS,
