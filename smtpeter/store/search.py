@@ -126,7 +126,7 @@ def _filter(query: MessageSearch, address: str | None) -> tuple[object, ...]:
     tag = to_json(query.tag) if query.tag else ""
     return (
         to_ms(query.now),
-        query.state,
+        clean(query.state),
         "" if address is not None else _anywhere(query.recipient),
         _anywhere(query.subject),
         _anywhere(tag),  # only a first look: the same text may stand elsewhere in the options
@@ -159,7 +159,7 @@ def _first_id(since: datetime | None) -> str:
 
 def _before_id(query: MessageSearch) -> str:
     until = _NEVER if query.until is None else _id_at(query.until + _SLACK)
-    return until if query.before is None else min(until, query.before)
+    return until if query.before is None else min(until, clean(query.before))
 
 
 def _id_at(moment: datetime) -> str:
