@@ -29,6 +29,7 @@ from smtpeter.wire.mime import multipart, text_part
 
 MAX_NAME = 60
 _EXTRA_NAME = re.compile(rf"[Xx]-[A-Za-z0-9_-]{{1,{MAX_NAME - 2}}}\Z")
+_UNDISCLOSED = b"To: undisclosed-recipients:;\r\n"  # RFC 5322 A.1.3, a group without members
 _MIME_VERSION = b"MIME-Version: 1.0\r\n"
 
 # stored content -> its parts without texts and files, and the body made of it; there is room for one of the largest
@@ -57,7 +58,7 @@ def _head(parts: Parts, recipient: str, message_id: str, date: datetime) -> byte
     """Gives the fields of the message without those that describe its body."""
     fields = [
         write_list("From", (parts.sender,)),
-        write_list("To", parts.to or (Mailbox(recipient),)),
+        _to(parts, recipient),
     ]
     if parts.cc:
         fields.append(write_list("Cc", parts.cc))
@@ -74,6 +75,13 @@ def _head(parts: Parts, recipient: str, message_id: str, date: datetime) -> byte
         fields += write_unsubscribe(parts.unsubscribe)
     fields += [write_field(name, text) for name, text in parts.headers if not is_option(name)]
     return checked(b"".join(fields), len(fields))
+
+
+def _to(parts: Parts, recipient: str) -> bytes:
+    """Gives the To field; a blind recipient sees neither itself nor, without a list in the call, the others."""
+    if not parts.to and recipient in parts.blind:
+        return _UNDISCLOSED
+    return write_list("To", parts.to or (Mailbox(recipient),))
 
 
 def _body(parts: Parts) -> bytes:

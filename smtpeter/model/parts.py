@@ -38,7 +38,10 @@ class Unsubscribe(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Parts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Header fields and bodies. `to` empty: the recipient of the message. `headers`: extra fields, x-* only."""
+    """Header fields and bodies. `to` empty: the recipient of the message. `headers`: extra fields, x-* only.
+
+    `blind` are addresses that To does not show although they are recipients and `to` is empty.
+    """
 
     sender: Mailbox
     to: tuple[Mailbox, ...] = ()
@@ -50,6 +53,7 @@ class Parts(msgspec.Struct, frozen=True, omit_defaults=True):
     headers: tuple[tuple[str, str], ...] = ()
     attachments: tuple[Attachment, ...] = ()
     unsubscribe: Unsubscribe | None = None
+    blind: tuple[str, ...] = ()
 
 
 def encode(parts: Parts) -> bytes:

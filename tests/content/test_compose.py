@@ -55,6 +55,16 @@ def test_lists_and_extra_fields_are_shown_and_options_are_not():
     assert mail.get_content_type() == "text/html"
 
 
+def test_a_blind_recipient_sees_neither_itself_nor_the_others_in_to():
+    parts = Parts(sender=SENDER, text="text", blind=("boss@example.org", "archive@example.org"))
+    tos = []
+    for recipient in ("jane@example.org", "boss@example.org"):
+        mail = compose(parts, recipient=recipient, message_id="0abc", date=DATE)
+        tos.append(email.message_from_bytes(mail, policy=email.policy.default)["To"])
+    assert [str(to) for to in tos] == ["jane@example.org", "undisclosed-recipients:;"]
+    assert tos[1].groups[0].addresses == ()
+
+
 def test_two_forms_of_the_text_make_an_alternative_with_the_richest_last():
     mail = read(Parts(sender=SENDER, text="é", html="<b>é</b>"))
     assert mail.get_content_type() == "multipart/alternative"

@@ -106,6 +106,24 @@ async def test_properties_become_parts() -> None:
     assert sorted(made.headers) == [("X-B", "2"), ("x-a", "1")]
 
 
+@pytest.mark.parametrize(
+    ("properties", "to", "blind"),
+    [
+        ({"recipient": "a@x.example", "bcc": "b@x.example"}, ["a@x.example"], ()),
+        ({"recipient": ["a@x.example", "A@X.example", "a@X.EXAMPLE"], "bcc": "b@x.example"}, [], ("b@x.example",)),
+        ({"recipient": ["a@x.example", "c@x.example"], "bcc": ["a@x.example", "b@x.example"]}, [], ("b@x.example",)),
+        ({"recipient": None, "bcc": "b@x.example, c@x.example"}, [], ("b@x.example", "c@x.example")),
+        ({"recipient": "a@x.example", "bcc": "b@x.example", "to": "c@x.example"}, ["c@x.example"], ()),
+        ({"recipient": ["a@x.example", "c@x.example"]}, [], ()),
+    ],
+)
+async def test_to_never_shows_a_blind_recipient(
+    properties: dict[str, Any], to: list[str], blind: tuple[str, ...]
+) -> None:
+    made = await parts(House(), **properties)
+    assert ([box.address for box in made.to], made.blind) == (to, blind)
+
+
 async def test_sender_may_be_an_object() -> None:
     made = await parts(House(), **{"from": {"name": "Ann", "address": "ann@Example.com"}})
     assert made.sender == Mailbox("ann@example.com", "Ann")

@@ -7,6 +7,7 @@ judged by intake. What this release cannot do is refused by name, so that nothin
 from collections.abc import Iterable
 from typing import Any
 
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from smtpeter.doors.rest import declare
@@ -136,12 +137,16 @@ def make_draft(given: dict[str, Any], client: Client, most_recipients: int) -> D
     """Gives the draft of typed properties. Raises Refused."""
     dsn: Dsn = given.get("dsn", _NO_DSN)
     visible = [*given.get("recipient", ()), *given.get("recipients", ())]
-    recipients = gather_recipients([*visible, *given.get("bcc", ())], dsn, most_recipients)
+    blind = given.get("bcc", ())
+    recipients = gather_recipients([*visible, *blind], dsn, most_recipients)
     envelope: str | None = given.get("envelope")
     if "mime" in given:
         source, sender = _whole(given), ""
     else:
         content = _parts(given)
+        if blind and not content.to:
+            count = len(gather_recipients(visible, dsn, most_recipients)) if visible else 0
+            content = _with_visible(content, recipients, count)
         source, sender = Source(SourceKind.PARTS, parts.encode(content)), content.sender.address
     options = Options(
         features=_features(given),
@@ -188,6 +193,17 @@ def _parts(given: dict[str, Any]) -> parts.Parts:
         attachments=given.get("attachments", ()),
         unsubscribe=given.get("unsubscribe"),
     )
+
+
+def _with_visible(content: parts.Parts, recipients: tuple[Recipient, ...], count: int) -> parts.Parts:
+    """Gives the content with a To that shows no blind recipient; the first `count` recipients are visible.
+
+    The only visible one is shown to all. Of several each sees itself, as without `bcc`, and the blind ones see nobody.
+    """
+    shown = recipients[:count]
+    if count == 1:
+        return replace(content, to=(parts.Mailbox(shown[0].address),))
+    return replace(content, blind=tuple([blind.address for blind in recipients[count:]]))
 
 
 def _needs_utf8(recipients: tuple[Recipient, ...], envelope: str | None, sender: str) -> bool:
