@@ -18,7 +18,7 @@ from smtpeter.client.access import MANUAL, Login, LoginWish, NewLogin, NewToken,
 from smtpeter.client.answers import check
 from smtpeter.client.calls import ALL_EVENTS, EVERYTHING, Call, Search, Version, Window
 from smtpeter.client.conversation import PATIENT, Answer, Pause, Request, Retry, Step, converse
-from smtpeter.client.errors import Unreachable
+from smtpeter.client.errors import Refusal, Unreachable
 from smtpeter.client.http1 import MAX_HEAD, read_answer, write_head
 from smtpeter.client.mail import Mail
 from smtpeter.client.place import Place, check_key, read_place, unreachable, untrusted
@@ -70,9 +70,19 @@ class AsyncClient:
         """
         return await self._do(calls.send(mail), idempotency_key)
 
-    async def resend(self, id: str, *, idempotency_key: str = "") -> Sent:
-        """Sends a message again, as it was made then; it has an id and a story of its own."""
-        return await self._do(calls.resend(id), idempotency_key)
+    async def send_batch(self, mails: Sequence[Mail], *, idempotency_key: str = "") -> tuple[Receipt | Refusal, ...]:
+        """Hands over up to 1000 mails at once, and gives what became of each: what can be accepted is.
+
+        A Refusal is given, not raised, with the property of its mail in `field`.
+        """
+        return await self._do(calls.send_batch(mails), idempotency_key)
+
+    async def resend(self, id: str) -> Sent:
+        """Sends a message again, as it was made then; it has an id and a story of its own.
+
+        Not repeated when its answer is lost: it would be sent twice.
+        """
+        return await self._do(calls.resend(id))
 
     async def cancel(self, id: str) -> None:
         """Takes a message out of the queue. Raises Conflict when it is final, or being delivered right now."""
@@ -184,7 +194,7 @@ class AsyncClient:
 
     async def _do(self, call: Call[T], idempotency_key: str = "") -> T:
         request = call.request
-        if call.is_creating:
+        if call.is_keyed:
             request = request.with_key(check_key(idempotency_key or uuid.uuid4().hex))
         talk = converse(request, self._retry, random.random)
         step = next(talk)
@@ -232,7 +242,8 @@ class _Connections:
 
     async def exchange(self, request: Request) -> Answer | Unreachable:
         """Gives what came of one request. Raises Unreachable where a further try cannot help."""
-        while self._kept:
+        # whether a kept connection still stands is known after the request, and then it may have been carried out
+        while self._kept and request.is_repeatable:
             reader, writer = self._kept.pop()
             if reader.at_eof() or writer.is_closing():
                 await _close(writer)

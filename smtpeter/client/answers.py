@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from smtpeter.client.access import Login, NewLogin, NewToken, Suppression, Token
 from smtpeter.client.conversation import Answer
-from smtpeter.client.errors import BadAnswer, refusal_class
+from smtpeter.client.errors import BadAnswer, Refusal, refusal_class
 from smtpeter.client.results import Attempt, Download, Event, Message, Page, Part, Receipt, Sent, Summary, Tls
 
 T = TypeVar("T")
@@ -75,9 +75,32 @@ def paging(read: Callable[[Any], T]) -> Callable[[Answer], Page[T]]:
 
 def read_receipt(answer: Answer) -> Receipt:
     """Reads `{id: recipient}`."""
-    messages = reading(read_sent)(answer)
+    return Receipt(reading(read_sent)(answer), _unknown(answer))
+
+
+def read_batch(answer: Answer) -> tuple[Receipt | Refusal, ...]:
+    """Reads what became of each send of a batch: a refusal is a value here, because the others were accepted."""
+
+    def read(value: Any) -> tuple[Receipt | Refusal, ...]:
+        return tuple(_result(number, result, answer) for number, result in enumerate(value["results"]))
+
+    return reading(read)(answer)
+
+
+def _result(number: int, result: Any, answer: Answer) -> Receipt | Refusal:
+    where = f"messages[{number}]."
+    if "ids" in result:
+        names = (name.removeprefix(where) for name in _unknown(answer) if name.startswith(where))
+        return Receipt(read_sent(result["ids"]), tuple(names))
+    error = result["error"]
+    field = _text(error, "field").removeprefix(where).removeprefix(where[:-1])
+    request_id = answer.headers.get("x-request-id", "")
+    return Refusal(400, str(error["code"]), str(error["message"]), field=field, request_id=request_id)
+
+
+def _unknown(answer: Answer) -> tuple[str, ...]:
     names = answer.headers.get("warning-unknown", "")
-    return Receipt(messages, tuple(unquote(name.strip()) for name in names.split(",") if name.strip()))
+    return tuple(unquote(name.strip()) for name in names.split(",") if name.strip())
 
 
 def read_sent(value: Any) -> tuple[Sent, ...]:

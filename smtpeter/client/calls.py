@@ -11,6 +11,7 @@ from smtpeter.client import answers
 from smtpeter.client.access import Login, LoginWish, NewLogin, NewToken, Suppression, Token, TokenWish
 from smtpeter.client.answers import each, paging, read_receipt, reading
 from smtpeter.client.conversation import Answer, Request
+from smtpeter.client.errors import Refusal
 from smtpeter.client.mail import Mail, write_time
 from smtpeter.client.results import Download, Event, Message, Page, Part, Receipt, Sent, Summary
 
@@ -23,18 +24,22 @@ Version = Literal["composed", "sent"]  # the content as it was made, or as it we
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One call: its request and the reader of its answer. `is_creating`: it needs an Idempotency-Key to be repeated."""
+    """One call: its request and the reader of its answer. `is_keyed`: the gateway knows Idempotency-Keys for it."""
 
     request: Request
     read: Callable[[Answer], T]
-    is_creating: bool = False
+    is_keyed: bool = False
 
 
 def _get(read: Callable[[Answer], T], *path: str, **query: str) -> Call[T]:
     return Call(Request("GET", _target(path, query)), read)
 
 
-def _post(read: Callable[[Answer], T], value: Any, *path: str) -> Call[T]:
+def _post(read: Callable[[Answer], T], value: Any, *path: str, is_repeatable: bool = False) -> Call[T]:
+    return Call(Request("POST", _target(path, {}), _JSON, _encoded(value), is_repeatable), read)
+
+
+def _post_keyed(read: Callable[[Answer], T], value: Any, *path: str) -> Call[T]:
     return Call(Request("POST", _target(path, {}), _JSON, _encoded(value)), read, True)
 
 
@@ -63,7 +68,11 @@ def following(page: Page[T], call: Call[Page[T]]) -> Call[Page[T]]:
 
 
 def send(mail: Mail) -> Call[Receipt]:
-    return _post(read_receipt, mail.properties(), "send")
+    return _post_keyed(read_receipt, mail.properties(), "send")
+
+
+def send_batch(mails: Sequence[Mail]) -> Call[tuple[Receipt | Refusal, ...]]:
+    return _post_keyed(answers.read_batch, {"messages": [mail.properties() for mail in mails]}, "send", "batch")
 
 
 def resend(id: str) -> Call[Sent]:
@@ -184,7 +193,7 @@ def create_login(wish: LoginWish) -> Call[NewLogin]:
 
 
 def change_login(id: int, wish: LoginWish) -> Call[Login]:
-    return _post(reading(answers.read_login), {"id": id, **wish.properties()}, "logins")
+    return _post(reading(answers.read_login), {"id": id, **wish.properties()}, "logins", is_repeatable=True)
 
 
 def delete_login(id: int) -> Call[Login]:
@@ -205,7 +214,7 @@ def suppression_of(address: str, stream: str) -> Call[Suppression | None]:
 
 def suppress(entries: Sequence[str], stream: str, cause: str) -> Call[tuple[Suppression, ...]]:
     value = {"entries": list(entries), "cause": cause, **({"stream": stream} if stream else {})}
-    return _post(each(answers.read_suppression), value, "suppressions")
+    return _post(each(answers.read_suppression), value, "suppressions", is_repeatable=True)
 
 
 def unsuppress(entries: Sequence[str], stream: str) -> Call[tuple[str, ...]]:

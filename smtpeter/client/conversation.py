@@ -1,7 +1,8 @@
 """When a call is tried again: a generator that knows no socket and no clock.
 
-It yields requests and pauses, and is sent answers; `sync` and `aio` carry them out. A call may be repeated because a
-GET or DELETE does the same twice, and a POST carries an Idempotency-Key under which the gateway acts only once.
+It yields requests and pauses, and is sent answers; `sync` and `aio` carry them out. Most calls may be made twice: a GET
+or DELETE does the same then, and a mail is sent under an Idempotency-Key, once. One that would act twice is repeated
+only when nothing of it can have been carried out.
 """
 
 import re
@@ -11,7 +12,8 @@ from datetime import timedelta
 
 from smtpeter.client.errors import Unreachable
 
-_REPEATED = frozenset((429, 502, 503, 504))
+_NOTHING_DONE = frozenset((429, 503))
+_MAYBE_DONE = frozenset((502, 504))  # a proxy's: the gateway behind it may have acted
 _SECONDS = re.compile(r"[0-9]{1,6}\Z")
 
 
@@ -45,12 +47,16 @@ PATIENT = Retry()
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request: `target` begins with the API's path. The token is not in it."""
+    """One HTTP request: `target` begins with the API's path. The token is not in it.
+
+    `is_repeatable`: made twice it does no more than once.
+    """
 
     method: str
     target: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = field(default=None, repr=False)
+    is_repeatable: bool = True
 
     def with_key(self, key: str) -> "Request":
         """Gives the request with an Idempotency-Key."""
@@ -89,16 +95,18 @@ def converse(
 
     A request is answered by an `Answer` or by `Unreachable`, a pause by None. Raises Unreachable.
     """
+    repeated = _NOTHING_DONE | _MAYBE_DONE if request.is_repeatable else _NOTHING_DONE
     tried = 0
     while True:
         came = yield request
         tried += 1
         if isinstance(came, Answer):
-            if came.status not in _REPEATED:
+            if came.status not in repeated:
                 return came
             asked = came.retry_after
         elif isinstance(came, Unreachable):
-            if came.is_timeout and came.is_uncertain:  # it has had its time: a caller who waits longer says so
+            # a timeout has had its time: a caller who waits longer says so
+            if came.is_uncertain and (came.is_timeout or not request.is_repeatable):
                 raise came
             asked = None
         else:

@@ -20,7 +20,7 @@ from smtpeter.client.access import MANUAL, Login, LoginWish, NewLogin, NewToken,
 from smtpeter.client.answers import check
 from smtpeter.client.calls import ALL_EVENTS, EVERYTHING, Call, Search, Version, Window
 from smtpeter.client.conversation import PATIENT, Answer, Pause, Request, Retry, Step, converse
-from smtpeter.client.errors import NO_HTTP, BadAnswer, Unreachable
+from smtpeter.client.errors import NO_HTTP, BadAnswer, Refusal, Unreachable
 from smtpeter.client.mail import Mail
 from smtpeter.client.place import Place, check_key, read_place, unreachable, untrusted
 from smtpeter.client.results import Download, Event, Message, Page, Part, Receipt, Sent, Summary
@@ -69,9 +69,19 @@ class Client:
         """
         return self._do(calls.send(mail), idempotency_key)
 
-    def resend(self, id: str, *, idempotency_key: str = "") -> Sent:
-        """Sends a message again, as it was made then; it has an id and a story of its own."""
-        return self._do(calls.resend(id), idempotency_key)
+    def send_batch(self, mails: Sequence[Mail], *, idempotency_key: str = "") -> tuple[Receipt | Refusal, ...]:
+        """Hands over up to 1000 mails at once, and gives what became of each: what can be accepted is.
+
+        A Refusal is given, not raised, with the property of its mail in `field`.
+        """
+        return self._do(calls.send_batch(mails), idempotency_key)
+
+    def resend(self, id: str) -> Sent:
+        """Sends a message again, as it was made then; it has an id and a story of its own.
+
+        Not repeated when its answer is lost: it would be sent twice.
+        """
+        return self._do(calls.resend(id))
 
     def cancel(self, id: str) -> None:
         """Takes a message out of the queue. Raises Conflict when it is final, or being delivered right now."""
@@ -181,7 +191,7 @@ class Client:
 
     def _do(self, call: Call[T], idempotency_key: str = "") -> T:
         request = call.request
-        if call.is_creating:
+        if call.is_keyed:
             request = request.with_key(check_key(idempotency_key or uuid.uuid4().hex))
         talk = converse(request, self._retry, random.random)
         step = next(talk)
@@ -227,8 +237,7 @@ class _Connections:
 
     def exchange(self, request: Request) -> Answer | Unreachable:
         """Gives what came of one request. Raises Unreachable where a further try cannot help."""
-        with self._lock:
-            kept = self._kept.pop() if self._kept else None
+        kept = self._take(request)
         if kept is not None:
             came = self._talk(kept, request)
             if isinstance(came, Answer) or came.is_timeout:
@@ -243,6 +252,11 @@ class _Connections:
             connection.close()
             return unreachable(self._place, wrong, is_uncertain=False)
         return self._talk(connection, request)
+
+    def _take(self, request: Request) -> http.client.HTTPConnection | None:
+        # whether a kept connection still stands is known after the request, and then it may have been carried out
+        with self._lock:
+            return self._kept.pop() if self._kept and request.is_repeatable else None
 
     def _new(self) -> http.client.HTTPConnection:
         place = self._place

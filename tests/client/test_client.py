@@ -196,6 +196,37 @@ def test_what_passes_is_tried_again_under_the_same_key(ask: Ask, status: int) ->
 
 
 @both
+@pytest.mark.parametrize("said", [GONE, refusal(502, ""), refusal(504, "")])
+def test_call_that_would_act_twice_is_not_repeated_when_it_may_have_acted(ask: Ask, said: bytes) -> None:
+    with script_server(ACCEPTED, said) as server, pytest.raises((Unreachable, Unavailable)):
+        ask(server.url, send, lambda client: client.resend("a"))
+    # nor is it risked on a connection that was kept
+    assert [asked.connection for asked in server.asked] == [0, 1]
+    assert "idempotency-key" not in server.asked[1].headers
+
+
+@both
+@pytest.mark.parametrize("status", [429, 503])
+def test_call_that_would_act_twice_is_repeated_when_nothing_was_done(ask: Ask, status: int) -> None:
+    with script_server(refusal(status, "busy"), ACCEPTED) as server:
+        ask(server.url, lambda client: client.resend("a"))
+    assert len(server.asked) == 2
+
+
+@both
+def test_batch_gives_a_receipt_or_a_refusal_for_each_mail(ask: Ask) -> None:
+    error = {"code": "invalid_recipient", "message": "Mend it.", "field": "messages[1].recipients[0]"}
+    results = {"results": [{"ids": {"a": "jane@example.org"}}, {"error": error}]}
+    with script_server(answer(207, results, Warning_Unknown="messages[0].trackopens")) as server:
+        accepted, refused = ask(server.url, lambda client: client.send_batch([MAIL, Mail(recipients="x")]))
+    assert (accepted.id, accepted.unknown) == ("a", ("trackopens",))
+    assert (refused.code, refused.field) == ("invalid_recipient", "recipients[0]")
+    assert server.asked[0].target == "/v1/send/batch"
+    assert [one["recipients"] for one in server.asked[0].json["messages"]] == [["jane@example.org"], ["x"]]
+    assert server.asked[0].headers["idempotency-key"]
+
+
+@both
 @pytest.mark.parametrize(
     ("status", "kind"),
     [

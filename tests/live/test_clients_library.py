@@ -17,6 +17,7 @@ from smtpeter.client import (
     Mail,
     Mailbox,
     NotFound,
+    Refusal,
     Search,
     TokenWish,
     Unauthorized,
@@ -116,6 +117,18 @@ def test_same_key_sends_one_mail(gateway: Gateway, using: Ask) -> None:
     assert len(gateway.captured(recipient)) == 1
     with pytest.raises(Conflict):
         using(lambda client: client.send(a_mail(recipient, text="Other."), idempotency_key=key))
+
+
+@both
+def test_batch_sends_what_it_can(gateway: Gateway, using: Ask) -> None:
+    recipients = [an_address(), an_address()]
+    mails = [a_mail(recipients[0]), a_mail("jane"), a_mail(recipients[1])]
+    first, refused, last = using(lambda client: client.send_batch(mails))
+    for receipt, recipient in ((first, recipients[0]), (last, recipients[1])):
+        gateway.event(receipt.id, "delivery")
+        assert len(gateway.captured(recipient)) == 1
+    assert isinstance(refused, Refusal)
+    assert (refused.code, refused.field) == ("invalid_recipient", "recipients[0]")
 
 
 @both
