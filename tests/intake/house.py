@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from smtpeter.intake.accept import Intake
-from smtpeter.intake.options import IntakeSettings
 from smtpeter.intake.identify import Identify
+from smtpeter.intake.options import IntakeSettings
 from smtpeter.intake.senders import Senders
 from smtpeter.intake.space import Space
 from smtpeter.model.account import Account, Features, Identity

@@ -14,8 +14,10 @@ from smtpeter.intake.identify import (
     is_password,
     new_token,
 )
-from smtpeter.model.account import Features, Identity
+from smtpeter.model.account import Features, Identity, Role
+from smtpeter.store.accounts import NewAccount, put_account
 from smtpeter.store.credentials import NewLogin, NewToken, put_login, put_token, token_digest
+from smtpeter.store.users import NewMembership, NewUser, drop_user, put_membership, put_user
 from tests.intake.house import T0, HandClock, House, open_intake
 
 IP = "192.0.2.1"
@@ -139,3 +141,69 @@ def test_tokens_are_long_random_and_recognizable() -> None:
 
 def test_a_password_hash_says_how_it_was_made() -> None:
     assert hash_password("x").startswith("$argon2id$v=19$m=19456,t=2,p=1$")  # K2
+
+
+async def add_user(house: House, *roles: Role, email: str = "ann@example.com") -> int:
+    """Makes a user with these roles, each in an account of its own; the first is the account of the house."""
+    user = await house.store.write(put_user, NewUser(email, hash_password("right"), T0))
+    for number, role in enumerate(roles):
+        account = house.account if number == 0 else await house.store.write(put_account, NewAccount(f"n{number}", T0))
+        await house.store.write(put_membership, NewMembership(user.id, account.id, role))
+    return user.id
+
+
+async def test_a_user_sends_for_its_account_with_all_settings_off(house: House) -> None:
+    number = await add_user(house, Role.DEVELOPER)
+    identity = await house.identify.by_password("Ann@example.com", "right", IP)
+    assert isinstance(identity, Identity)
+    assert (identity.account, identity.credential) == (house.account, f"user:{number}")
+    assert identity.features == Features(False, False, False, False, False, "default")
+    assert identity.scopes == {"send"}
+    assert await house.identify.by_password("ann@example.com", "wrong", IP) is None
+
+
+@pytest.mark.parametrize("roles", [(), (Role.VIEWER,), (Role.OWNER, Role.ADMIN), (Role.OWNER, Role.ADMIN, Role.VIEWER)])
+async def test_a_user_of_no_or_several_accounts_cannot_send(house: House, roles: tuple[Role, ...]) -> None:
+    await add_user(house, *roles)
+    assert await house.identify.by_password("ann@example.com", "right", IP) is None
+
+
+async def test_a_user_who_only_looks_at_other_accounts_sends_for_its_own(house: House) -> None:
+    await add_user(house, Role.ADMIN, Role.VIEWER)
+    assert isinstance(await house.identify.by_password("ann@example.com", "right", IP), Identity)
+
+
+async def test_a_login_of_that_name_goes_before_the_user(house: House) -> None:
+    await add_user(house, Role.ADMIN)
+    await house.store.write(put_login, NewLogin(house.account.id, "ann@example.com", hash_password("other"), T0))
+    assert await house.identify.by_password("ann@example.com", "right", IP) is None
+    identity = await house.identify.by_password("ann@example.com", "other", IP)
+    assert isinstance(identity, Identity)
+    assert identity.login is not None
+
+
+async def test_a_user_costs_as_much_as_a_login_and_is_remembered_too(house: House, checks: list[str]) -> None:
+    await add_user(house, Role.ADMIN)
+    for _ in range(3):
+        assert await house.identify.by_password("ann@example.com", "right", IP)
+    await house.identify.by_password("nobody@example.com", "x", IP)
+    await house.identify.by_password("ann@example.com", "y", IP)
+    assert checks == ["right", "x", "y"]
+
+
+async def test_a_user_who_is_removed_cannot_send_within_seconds(house: House) -> None:
+    await add_user(house, Role.ADMIN)
+    assert await house.identify.by_password("ann@example.com", "right", IP)
+    await house.store.write(drop_user, "ann@example.com")
+    house.clock.passed += 1.5
+    assert await house.identify.by_password("ann@example.com", "right", IP) is None
+
+
+@pytest.mark.parametrize("is_sandbox", [True, False])
+async def test_a_token_says_whether_it_is_for_a_sandbox(house: House, is_sandbox: bool) -> None:
+    secret = new_token()
+    new = NewToken(house.account.id, "t", secret[:12], token_digest(secret), frozenset({"send"}), T0, is_sandbox)
+    await house.store.write(put_token, new)
+    for identity in (await house.identify.by_token(secret), await house.identify.by_password("token", secret, IP)):
+        assert isinstance(identity, Identity)
+        assert identity.is_sandbox is is_sandbox
