@@ -43,6 +43,7 @@ from smtpeter.intake.identify import Identify, LoginLimits
 from smtpeter.intake.options import IntakeSettings
 from smtpeter.intake.senders import Senders
 from smtpeter.intake.space import Space
+from smtpeter.store.answers import forget_answers
 from smtpeter.store.operation import StoreUnavailable
 from smtpeter.store.store import Store, open_store
 from smtpeter.store.workers import (
@@ -191,10 +192,12 @@ async def _warn_hourly() -> None:
 
 
 async def _beat(store: Store, clock: Clock, worker: int) -> None:
+    """Tells now and then that this process lives, and forgets some answers that need not be repeated any more."""
     while True:
         await asyncio.sleep(HEARTBEAT.total_seconds())
+        now = clock.now()
         with contextlib.suppress(StoreUnavailable):
-            await store.write(beat, Beat(worker, clock.now()))
+            await asyncio.gather(store.write(beat, Beat(worker, now)), store.write(forget_answers, now))
 
 
 def _dispatcher(config: Config, store: Store, world: World, worker: int, keys: KeyRing) -> Dispatcher:
