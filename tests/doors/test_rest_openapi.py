@@ -1,6 +1,9 @@
 """The OpenAPI document: valid, complete, and true to what the door does."""
 
+import html
 import json
+import re
+import shlex
 from typing import Any
 
 import jsonschema
@@ -10,6 +13,7 @@ from openapi_spec_validator import validate
 from smtpeter.doors.rest.declare import Property, Reading, Route
 from smtpeter.doors.rest.openapi import document
 from smtpeter.doors.rest.routes import ROUTES
+from tests.doors.rest_house import House
 
 DOCUMENT: dict[str, Any] = json.loads(json.dumps(document(ROUTES)))
 CALLS = [
@@ -64,7 +68,7 @@ def test_examples_of_answers_fit_their_schemas(path: str, method: str, call: dic
                 jsonschema.validate(content["example"], content["schema"])
     body = call.get("requestBody", {"content": {}})["content"].get("application/json", {})
     if "example" in body:
-        jsonschema.validate(body["example"], body["schema"])
+        jsonschema.validate(body["example"], DOCUMENT["components"]["schemas"][call["operationId"]])
 
 
 @pytest.mark.parametrize(("path", "method", "call"), CALLS, ids=[f"{method} {path}" for path, method, _ in CALLS])
@@ -72,3 +76,31 @@ def test_what_every_call_can_meet_is_named(path: str, method: str, call: dict[st
     assert {"400", "401", "403", "429", "500", "503"} <= set(call["responses"])
     assert ("404" in call["responses"]) >= ("{" in path)
     assert ("415" in call["responses"]) == ("requestBody" in call)
+
+
+async def test_document_and_page_need_no_token_and_nothing_from_elsewhere() -> None:
+    house = House()
+    told = await house.call("GET", "/openapi.json", token="")
+    assert (told.status_code, told.headers["content-type"]) == (200, "application/json")
+    assert told.json() == DOCUMENT
+    page = await house.call("GET", "/docs/", token="")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "script" not in page.headers["content-security-policy"]
+    assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", page.text)
+    assert "<script" not in page.text
+    linked = re.findall(r'href="(/[^"]*)"', page.text)
+    assert linked == ["/docs/style.css", "/openapi.json"]
+    assert [(await house.call("GET", path, token="")).status_code for path in linked] == [200, 200]
+    assert all(f'id="{call["operationId"]}"' in page.text for _, _, call in CALLS)
+    refused = await house.call("POST", "/docs", token="")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+
+
+async def test_examples_of_the_page_can_be_pasted() -> None:
+    house = House()
+    page = html.unescape((await house.call("GET", "/docs", token="")).text)
+    example = next(text for text in re.findall(r"<pre>(curl .*?)</pre>", page, re.DOTALL) if '/v1/send"' in text)
+    words = shlex.split(example.replace("\\\n", " "))
+    assert words[:2] == ["curl", "$GATE/v1/send"]
+    answer = await house.send(json.loads(words[words.index("-d") + 1]))
+    assert answer.status_code == 200, answer.text

@@ -20,6 +20,7 @@ from smtpeter.doors.rest.call import Call
 from smtpeter.doors.rest.client import find_client, take_token
 from smtpeter.doors.rest.declare import Operation, Route
 from smtpeter.doors.rest.decode import ClientGone
+from smtpeter.doors.rest.docs import find_page
 from smtpeter.doors.rest.errors import Problem, refusal_response
 from smtpeter.doors.rest.form import FormError, decode_form
 from smtpeter.doors.rest.gateway import Gateway
@@ -77,6 +78,8 @@ class _RestDoor:
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Response:
         token = take_token(scope, headers)  # first, so that no log sees it
         client = find_client(scope, headers, self._settings)
+        if page := find_page(scope["path"], scope["method"]):
+            return page
         path, route, arguments = _find(scope)
         operation = _operation(route, scope["method"])
         if not token:

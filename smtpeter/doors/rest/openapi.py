@@ -5,6 +5,7 @@ Every address, property, answer and refusal is in it. A refusal that several cal
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from smtpeter import __version__
@@ -73,9 +74,17 @@ _SECURITY: Schema = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What stands in `components`, by name."""
+
+    responses: dict[str, Any]
+    schemas: dict[str, Any]
+
+
 def document(routes: Iterable[Route]) -> dict[str, Any]:
     """Gives the document for these routes."""
-    shared: dict[str, Any] = {}
+    shared = _Shared({}, {"Error": dict(_ERROR)})
     paths = {
         f"/v1/{route.path}": {
             **({"parameters": [_parameter(known, "path") for known in route.arguments]} if route.arguments else {}),
@@ -91,8 +100,8 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "components": {
             "securitySchemes": dict(_SECURITY),
             "headers": {name: _header(sentence) for name, sentence in _HEADERS.items()},
-            "schemas": {"Error": dict(_ERROR)},
-            "responses": shared,
+            "schemas": shared.schemas,
+            "responses": shared.responses,
         },
     }
 
@@ -114,20 +123,23 @@ def codes_of(route: Route, operation: Operation) -> dict[int, list[str]]:
     return dict(sorted(found.items()))
 
 
-def _operation(method: str, route: Route, operation: Operation, shared: dict[str, Any]) -> dict[str, Any]:
+def _operation(method: str, route: Route, operation: Operation, shared: _Shared) -> dict[str, Any]:
+    name = re.sub(r"[^a-z]+", "_", f"{method}/{route.path}".lower()).strip("_")
     parameters = [_parameter(known, "query") for known in operation.query.properties]
     parameters += [dict(_KEY)] if operation.is_repeatable else []
+    if operation.body is not None:
+        shared.schemas[name] = schema_of(operation.body)
     responses = {str(answer.status): _answer(answer) for answer in operation.answers}
     for status, codes in codes_of(route, operation).items():
-        responses[str(status)] = {"$ref": f"#/components/responses/{_share(status, codes, shared)}"}
+        responses[str(status)] = {"$ref": f"#/components/responses/{_share(status, codes, shared.responses)}"}
     return {
-        "operationId": re.sub(r"[^a-z]+", "_", f"{method}/{route.path}".lower()).strip("_"),
+        "operationId": name,
         "tags": [route.path.partition("/")[0]],
         "summary": operation.summary,
         **({"description": operation.description} if operation.description else {}),
         "security": [{name: [operation.scope]} for name in _SECURITY],
         **({"parameters": parameters} if parameters else {}),
-        **({"requestBody": _body(method, operation.body, operation)} if operation.body is not None else {}),
+        **({"requestBody": _body(name, method, operation.body, operation)} if operation.body is not None else {}),
         "responses": responses,
     }
 
@@ -143,13 +155,16 @@ def _parameter(known: Property, place: str) -> dict[str, Any]:
     }
 
 
-def _body(method: str, table: Table, operation: Operation) -> dict[str, Any]:
+def _body(name: str, method: str, table: Table, operation: Operation) -> dict[str, Any]:
     example = table.example or {known.name: known.example for known in table.properties if known.is_required}
     shown = {"example": dict(example)} if example else {}
     types = [JSON, "application/x-www-form-urlencoded", *(["multipart/form-data"] if operation.takes_files else [])]
     return {
         "required": method != "DELETE",
-        "content": {type: {"schema": schema_of(table), **(shown if type == JSON else {})} for type in types},
+        "content": {
+            type: {"schema": {"$ref": f"#/components/schemas/{name}"}, **(shown if type == JSON else {})}
+            for type in types
+        },
     }
 
 
