@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from smtpeter.config import Config
-from smtpeter.doors.cli import mail, people, setup
+from smtpeter.doors.cli import mail, people, setup, suppressions, users
 from smtpeter.doors.cli.shared import Common, table, with_store
+from smtpeter.model.account import Features
 from smtpeter.store.accept import accept
+from smtpeter.store.credentials import find_login
 from smtpeter.store.settle import settle
 from smtpeter.store.store import Store
 from smtpeter.wire import dkim
@@ -53,13 +55,93 @@ def test_account_token_login_and_domain_are_made_and_listed(common: Common, caps
     assert added["record"]["name"] == "smtpeter._domainkey.example.com"  # type: ignore[index]
     assert added["record"]["value"].startswith("v=DKIM1;k=rsa;p=")  # type: ignore[index]
     people.token_list(common=common)
-    assert printed(capsys) == [{"id": 1, "prefix": token["token"][:12], "name": "ci", "scopes": ["send"]}]
+    listed = {"id": 1, "prefix": token["token"][:12], "name": "ci", "scopes": ["send"], "sandbox": False}
+    assert printed(capsys) == [listed]
     people.login_list(common=common)
     assert [one["user"] for one in printed(capsys)] == ["app@acme.example"]  # type: ignore[attr-defined]
     people.domain_list(common=common)
     assert printed(capsys) == [{"name": "example.com", "approved": True, "selectors": ["smtpeter"]}]
     people.account_list(common=common)
     assert printed(capsys) == [{"id": 1, "name": "acme", "suspended": ""}]
+
+
+def test_tokens_and_logins_are_deleted_by_their_names(common: Common, capsys: pytest.CaptureFixture[str]) -> None:
+    people.account_create("acme", common=common)
+    people.token_create("ci", sandbox=True, common=common)
+    people.login_create(user="app", common=common)
+    capsys.readouterr()
+    people.token_list(common=common)
+    assert printed(capsys)[0]["sandbox"] is True  # type: ignore[index]
+    people.token_delete("ci", common=common)
+    people.login_delete("app", common=common)
+    capsys.readouterr()
+    for verb in (people.token_list, people.login_list):
+        verb(common=common)
+        assert printed(capsys) == []
+
+
+def test_a_new_login_has_all_settings_off(common: Common) -> None:
+    people.account_create("acme", common=common)
+    people.login_create(user="app", common=common)
+
+    async def look(store: Store, _config: Config) -> None:
+        found = await store.read(find_login, "app")
+        assert found is not None
+        assert found[1].features == Features(False, False, False, False, False, "default")
+
+    with_store(common, look)
+
+
+def test_users_are_made_granted_listed_and_deleted(common: Common, capsys: pytest.CaptureFixture[str]) -> None:
+    people.account_create("acme", common=common)
+    people.account_create("other", common=common)
+    capsys.readouterr()
+    users.user_create("Jane@Example.com", account="acme", common=common)
+    made = printed(capsys)
+    assert (made["email"], made["role"]) == ("jane@example.com", "owner")  # type: ignore[index]
+    assert len(made["password"]) >= 24  # type: ignore[index]
+    users.user_grant("jane@example.com", account="other", role="viewer", common=common)
+    capsys.readouterr()
+    users.user_list(common=common)
+    roles = {"acme": "owner", "other": "viewer"}
+    assert printed(capsys) == [{"id": 1, "email": "jane@example.com", "roles": roles}]
+    users.user_grant("jane@example.com", account="other", role="none", common=common)
+    capsys.readouterr()
+    users.user_list(common=common)
+    assert printed(capsys)[0]["roles"] == {"acme": "owner"}  # type: ignore[index]
+    users.user_delete("jane@example.com", common=common)
+    capsys.readouterr()
+    users.user_list(common=common)
+    assert printed(capsys) == []
+
+
+def test_the_password_of_a_user_may_come_from_a_file_and_is_then_not_repeated(
+    common: Common, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    people.account_create("acme", common=common)
+    file = tmp_path / "password"
+    file.write_text("correct horse battery\n")
+    users.user_create("jane@example.com", password_file=file, common=Common(data_dir=common.data_dir))
+    assert "correct horse" not in capsys.readouterr().out
+
+
+def test_suppressions_are_added_listed_and_removed(common: Common, capsys: pytest.CaptureFixture[str]) -> None:
+    people.account_create("acme", common=common)
+    capsys.readouterr()
+    suppressions.suppression_add(["Jane@Example.org", "@example.net"], cause="by phone", common=common)
+    assert [one["entry"] for one in printed(capsys)] == ["jane@example.org", "example.net"]  # type: ignore[attr-defined]
+    suppressions.suppression_list(common=common)
+    listed = printed(capsys)
+    assert [(one["entry"], one["stream"], one["cause"]) for one in listed] == [  # type: ignore[attr-defined]
+        ("example.net", "", "by phone"),
+        ("jane@example.org", "", "by phone"),
+    ]
+    suppressions.suppression_remove(["jane@example.org", "nobody@example.org"], common=common)
+    assert printed(capsys) == ["jane@example.org"]
+    suppressions.suppression_remove(["example.net"], common=common)
+    capsys.readouterr()
+    suppressions.suppression_list(common=Common(data_dir=common.data_dir))
+    assert capsys.readouterr().out == "Nothing is suppressed.\n"
 
 
 def test_secrets_are_not_kept_in_readable_form(common: Common, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,6 +179,16 @@ def test_a_brought_key_signs_under_its_selector(
         (lambda c: people.token_create(account="nobody", common=c), 1, "no account 'nobody'"),
         (lambda c: people.domain_add("not a domain", common=c), 2, "not a domain"),
         (lambda c: people.domain_add("example.com", dkim_key=Path("missing.pem"), common=c), 2, "missing.pem"),
+        (lambda c: people.token_delete("none", common=c), 1, "no token 'none'"),
+        (lambda c: people.login_delete("none", common=c), 1, "no login 'none'"),
+        (lambda c: users.user_create("jane", common=c), 2, "name@example.com"),
+        (lambda c: users.user_create("jane@example.com", role="king", common=c), 2, "owner, admin, developer, viewer"),
+        (lambda c: users.user_grant("jane@example.com", common=c), 1, "no user jane@example.com"),
+        (lambda c: users.user_delete("jane@example.com", common=c), 1, "no user jane@example.com"),
+        (lambda c: suppressions.suppression_add(["jane"], common=c), 2, "neither an address nor a domain"),
+        (lambda c: suppressions.suppression_add([], common=c), 2, "which addresses"),
+        (lambda c: suppressions.suppression_add(["a@b.example"], stream="No!", common=c), 2, "stream"),
+        (lambda c: suppressions.suppression_remove(["a@b.example"], common=c), 1, "no such entry"),
         (lambda c: mail.why("short", common=c), 2, "message id"),
         (lambda c: mail.why("0" * 20, common=c), 1, "no message"),
         (lambda c: mail.send("a@b.example", sender="c@d.example", common=c), 2, "development mode"),
@@ -171,7 +263,9 @@ def test_queue_list_shows_final_states_only_when_it_is_asked_to(
     assert printed(capsys) == [{"lane": "lane", "state": "delivered", "count": 1, "oldest_due": None}, waiting]
 
 
-@pytest.mark.parametrize("verb", ["serve", "init", "check-config", "migrate", "account", "token", "login", "domain"])
+@pytest.mark.parametrize(
+    "verb", ["serve", "init", "check-config", "migrate", "account", "token", "login", "domain", "user", "suppression"]
+)
 def test_each_verb_has_a_help(verb: str, tmp_path: Path) -> None:
     done = program(verb, "--help", cwd=tmp_path)
     assert done.returncode == 0

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 
 from smtpeter import __version__
 from smtpeter.config import Config, SmartHost, TlsMode, development
-from smtpeter.doors.cli import mail, people, setup
+from smtpeter.doors.cli import mail, people, setup, suppressions, users
 from smtpeter.doors.cli.shared import COMMON, Common, fail, read_config
 from smtpeter.store.operation import StoreRefused, StoreUnavailable
 
@@ -62,7 +62,16 @@ def run(serve: Callable[..., None]) -> None:
         except (StoreRefused, StoreUnavailable, OSError, ValueError) as error:
             fail(f"smtpeter cannot start: {error}")
 
-    for group in (people.account, people.token, people.login, people.domain, mail.queue):
+    groups = (
+        people.account,
+        people.token,
+        people.login,
+        users.user,
+        people.domain,
+        suppressions.suppression,
+        mail.queue,
+    )
+    for group in groups:
         app.command(group)
     for verb in (setup.init, setup.check_config, setup.migrate, setup.version, mail.send, mail.message, mail.why):
         app.command(verb)

@@ -1,4 +1,4 @@
-"""`smtpeter account | token | login | domain`: who may send, and as whom."""
+"""`smtpeter account | token | login | domain`: who may send, and as whom. Users are in users.py."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,13 +10,15 @@ from smtpeter.config import Config
 from smtpeter.domains.keys import new_key, public_text
 from smtpeter.domains.seal import installation_key
 from smtpeter.doors.cli.shared import COMMON, Common, account_named, fail, read_secret, show, table, with_store
-from smtpeter.intake.identify import hash_password, new_password, new_token
+from smtpeter.intake.identify import USER_FEATURES, hash_password, new_password, new_token
 from smtpeter.model.address import AddressError, parse_domain
-from smtpeter.store.accounts import NewAccount, accounts, put_account
+from smtpeter.store.accounts import Named, NewAccount, accounts, put_account
 from smtpeter.store.accounts import account_named as find_account
 from smtpeter.store.credentials import (
     NewLogin,
     NewToken,
+    drop_login,
+    drop_token,
     find_login,
     logins_of,
     put_login,
@@ -75,6 +77,7 @@ def token_create(
     *,
     account: str = "",
     scopes: str = "send,read,manage",
+    sandbox: Annotated[bool, Parameter(negative="")] = False,
     secret_file: Path | None = None,
     common: Common = COMMON,
 ) -> None:
@@ -84,6 +87,8 @@ def token_create(
     ----------
     scopes
         Any of send, read, manage, comma separated.
+    sandbox
+        What is sent with it is accepted and told like any other, but never delivered.
     secret_file
         Take over the token in this file ("-": standard input) instead of making one.
     """
@@ -98,10 +103,10 @@ def token_create(
         owner = await account_named(store, account)
         if any(one.name == name for one in await store.read(tokens_of, owner.id)):
             fail(f"There is a token {name!r} already; give this one another name.")
-        await store.write(
-            put_token, NewToken(owner.id, name, secret[:12], token_digest(secret), wanted, datetime.now(UTC))
-        )
-        show(common, {"token": secret, "scopes": sorted(wanted)}, f"{secret}\n\nKeep it: it is not shown again.")
+        prefix, digest = secret[:12], token_digest(secret)
+        await store.write(put_token, NewToken(owner.id, name, prefix, digest, wanted, datetime.now(UTC), sandbox))
+        value = {"token": secret, "scopes": sorted(wanted), "sandbox": sandbox}
+        show(common, value, f"{secret}\n\nKeep it: it is not shown again.")
 
     with_store(common, work)
 
@@ -113,9 +118,29 @@ def token_list(*, account: str = "", common: Common = COMMON) -> None:
     async def work(store: Store, config: Config) -> None:
         owner = await account_named(store, account)
         found = await store.read(tokens_of, owner.id)
-        rows = [(t.id, t.prefix + "…", t.name, ",".join(sorted(t.scopes))) for t in found]
-        values = [{"id": t.id, "prefix": t.prefix, "name": t.name, "scopes": sorted(t.scopes)} for t in found]
-        show(common, values, table(("id", "token", "name", "scopes"), rows))
+        kinds = {True: "sandbox", False: "live"}
+        rows = [(t.id, t.prefix + "…", t.name, ",".join(sorted(t.scopes)), kinds[t.is_sandbox]) for t in found]
+        values = [
+            {"id": t.id, "prefix": t.prefix, "name": t.name, "scopes": sorted(t.scopes), "sandbox": t.is_sandbox}
+            for t in found
+        ]
+        show(common, values, table(("id", "token", "name", "scopes", "kind"), rows))
+
+    with_store(common, work)
+
+
+@token.command(name="delete")
+def token_delete(name: str, *, account: str = "", common: Common = COMMON) -> None:
+    """Deletes a token, by its name; calls with it are refused within a second.
+
+    Example: smtpeter token delete default
+    """
+
+    async def work(store: Store, config: Config) -> None:
+        owner = await account_named(store, account)
+        if not await store.write(drop_token, Named(owner.id, name)):
+            fail(f"{owner.name} has no token {name!r}; `smtpeter token list` shows those there are.")
+        show(common, {"name": name}, f"The token {name} is deleted.")
 
     with_store(common, work)
 
@@ -146,7 +171,8 @@ def login_create(
         name = user or f"{owner.name}-{new_password()[:8].lower()}"
         if await store.read(find_login, name) is not None:
             fail(f"There is a login {name!r} already.")
-        await store.write(put_login, NewLogin(owner.id, name, hash_password(password), datetime.now(UTC)))
+        item = NewLogin(owner.id, name, hash_password(password), datetime.now(UTC), USER_FEATURES)
+        await store.write(put_login, item)
         shown = "" if password_file is not None else f"\npassword  {password}\n\nKeep it: it is not shown again."
         show(common, {"user": name, "password": password}, f"user      {name}{shown}")
 
@@ -164,6 +190,22 @@ def login_list(*, account: str = "", common: Common = COMMON) -> None:
             {"id": one.id, "user": one.user, "networks": one.networks, "domains": one.sender_domains} for one in found
         ]
         show(common, values, table(("id", "user"), [(one.id, one.user) for one in found]))
+
+    with_store(common, work)
+
+
+@login.command(name="delete")
+def login_delete(user: str, *, account: str = "", common: Common = COMMON) -> None:
+    """Deletes an SMTP login; it is refused within a second. Sessions that are open stay.
+
+    Example: smtpeter login delete app@example.com
+    """
+
+    async def work(store: Store, config: Config) -> None:
+        owner = await account_named(store, account)
+        if not await store.write(drop_login, Named(owner.id, user)):
+            fail(f"{owner.name} has no login {user!r}; `smtpeter login list` shows those there are.")
+        show(common, {"user": user}, f"The login {user} is deleted.")
 
     with_store(common, work)
 

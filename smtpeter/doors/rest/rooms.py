@@ -17,7 +17,7 @@ from smtpeter.doors.rest.gateway import (
     Version,
 )
 from smtpeter.intake.accept import Intake, Outcome, Resent
-from smtpeter.intake.identify import Identify, hash_password, new_password, new_token
+from smtpeter.intake.identify import USER_FEATURES, Identify, hash_password, new_password, new_token
 from smtpeter.intake.repeats import Idempotency
 from smtpeter.model.account import Account, AccountId, Features, Identity, Login, Token
 from smtpeter.model.message import Draft, MessageId, MessageState, Received
@@ -55,10 +55,6 @@ from smtpeter.store.withdraw import Withdrawal, Withdrawn, withdraw
 from smtpeter.world.seams import Clock
 
 TOKEN_PREFIX_LENGTH = 12
-# smtp-api.md: the settings of a new login are off until they are switched on
-ALL_OFF = Features(
-    inlinecss=False, trackclicks=False, trackopens=False, trackbounces=False, preventscam=False, images="default"
-)
 _CANCELLED_BY = "cancelled by a call of the API"
 
 
@@ -224,7 +220,7 @@ class Rooms:
             password = wish.password or new_password()
             hashed = await asyncio.to_thread(hash_password, password)
             try:
-                return await self._put(account.id, user, hashed, wish, wish.features.over(ALL_OFF)), password
+                return await self._put(account.id, user, hashed, wish, wish.features.over(USER_FEATURES)), password
             except Conflict:
                 return None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from smtpeter.doors.entries import MANUAL, read_entry
 from smtpeter.doors.rest.call import Call, json_response, show_time
 from smtpeter.doors.rest.cursor import CURSOR, DEFAULT_LIMIT, LIMIT, LINK, next_page, read_cursor, write_cursor
 from smtpeter.doors.rest.declare import Answer, Operation, Property, Route, Schema, Table, wrong
@@ -15,11 +16,10 @@ from smtpeter.doors.rest.errors import Problem
 from smtpeter.doors.rest.gateway import SuppressionView
 from smtpeter.doors.rest.kinds import list_of
 from smtpeter.doors.rest.properties import STREAM
-from smtpeter.doors.rest.resources.values import ADDRESS, ADDRESS_OR_DOMAIN, normal_entry, visible
+from smtpeter.doors.rest.resources.values import ADDRESS, ADDRESS_OR_DOMAIN, visible
 from smtpeter.model.address import AddressError
 
 MAX_ENTRIES = 1000
-MANUAL = "manual"
 
 
 async def suppressions(call: Call) -> Response:
@@ -64,7 +64,7 @@ async def remove_suppression(call: Call) -> Response:
     """Removes the entry that the path names."""
     given = call.read_query()
     try:
-        entry = normal_entry(call.arguments[0])
+        entry = read_entry(call.arguments[0])
     except AddressError:
         raise _no_such_entry() from None
     return await _remove(call, (entry,), given.get("stream", ""))

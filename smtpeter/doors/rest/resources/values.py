@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from smtpeter.doors.entries import read_entry
 from smtpeter.doors.rest.declare import Kind, Property, Reading, wrong
 from smtpeter.doors.rest.kinds import number
 from smtpeter.model.address import AddressError, parse_address, parse_domain
@@ -49,22 +50,9 @@ def _checked(parse: Callable[[str], str], schema: dict[str, Any], says: str) -> 
     return Kind(schema, read)
 
 
-def normal_entry(text: str) -> str:
-    """Gives an address or a domain in its normal form. Raises AddressError.
-
-    A domain may be written as `@example.com` too, and must be so when it has no dot: `jane` alone is a mistake.
-    """
-    local, at, domain = text.rpartition("@")
-    if local:
-        return str(parse_address(text))
-    if not at and "." not in domain:
-        raise AddressError(f"{text[:100]!r} is neither an address nor a domain; write jane@example.org or example.org.")
-    return parse_domain(domain)
-
-
 NUMBER = number(1, MAX_NUMBER)
 DOMAIN = _checked(parse_domain, {"type": "string", "maxLength": 255}, "example.com")
-ADDRESS_OR_DOMAIN = _checked(normal_entry, {"type": "string", "maxLength": 320}, "jane@example.org or example.org")
+ADDRESS_OR_DOMAIN = _checked(read_entry, {"type": "string", "maxLength": 320}, "jane@example.org or example.org")
 ADDRESS = _checked(lambda text: str(parse_address(text)), {"type": "string", "maxLength": 320}, "jane@example.org")
 NETWORK = _checked(lambda text: str(parse_networks((text,))[0]), {"type": "string"}, "192.0.2.7 or 2001:db8::/32")
 NUMBER_IN_PATH = Property("id", NUMBER, "The number that the list shows.", 7)
