@@ -4,13 +4,14 @@ import email
 import email.message
 import email.policy
 import importlib.util
+import os
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.live.gateway import Gateway, an_address
+from tests.live.gateway import PROGRAM, Gateway, an_address
 from tests.live.programs import program
 from tests.live.receivers import Satellite, open_folder
 from tests.live.snippets import PHPMAILER, Snippet, filled, run_snippet, snippets
@@ -122,6 +123,22 @@ def test_quick_snippets_of_the_readme_send_what_they_say(gateway: Gateway, tmp_p
         recipient = an_address()
         run_snippet(Snippet("sh", filled(command, gateway, recipient, tmp_path), ""), tmp_path, gateway.ready["ca"])
         assert arrived(gateway, recipient)["Subject"] == "Hello"
+
+
+def test_commands_of_the_readme_for_production_work_in_their_order(tmp_path: Path) -> None:
+    (block,) = [block.text for block in README["In production"]]
+    commands = block.replace("/etc/smtpeter/", f"{tmp_path}/").replace("smtpeter serve\n", "")
+    assert commands.count("\n") == block.count("\n") - 1
+    printed = run_snippet(
+        Snippet("sh", commands, ""),
+        tmp_path,
+        "",
+        PATH=f"{PROGRAM.parent}:{os.environ['PATH']}",
+        SMTPETER_CONFIG=str(tmp_path / "smtpeter.toml"),
+        SMTPETER_SERVER__DATA_DIR=str(tmp_path / "data"),
+    )
+    assert "smtpeter_" in printed  # the token
+    assert "._domainkey.example.com" in printed  # the record to publish
 
 
 def test_page_has_a_snippet_for_each_client_that_is_promised() -> None:
