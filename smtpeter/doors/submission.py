@@ -167,8 +167,8 @@ class SubmissionDoor:
             envelope=envelope.sender,
             recipients=envelope.recipients,
             source=Source(SourceKind.MIME, body),
-            options=Options(ret=envelope.ret, envid=envelope.envid, is_8bit=envelope.is_8bit),
-            received=Received(_protocol(peer, identity), peer.helo, peer.ip),
+            options=Options(ret=envelope.ret, envid=envelope.envid, is_utf8=envelope.is_utf8, is_8bit=envelope.is_8bit),
+            received=Received(_protocol(peer, is_utf8=envelope.is_utf8), peer.helo, peer.ip),
         )
         try:
             ids = await self._intake.accept(identity, draft)
@@ -208,7 +208,8 @@ def _policy(settings: Settings, hostname: str, *, allows_plain_auth: bool) -> Se
     )
 
 
-def _protocol(peer: Peer, identity: Identity) -> str:
-    """Gives the transmission type of the trace header (RFC 3848)."""
-    has_login = isinstance(peer.identity, Identity)
-    return "ESMTP" + ("S" if peer.is_tls else "") + ("A" if has_login else "")
+def _protocol(peer: Peer, *, is_utf8: bool) -> str:
+    """Gives the transmission type of the trace header (RFC 3848; RFC 6531 4.3)."""
+    if not peer.is_esmtp:
+        return "SMTP"
+    return ("UTF8SMTP" if is_utf8 else "ESMTP") + ("S" if peer.is_tls else "") + ("A" if peer.identity else "")

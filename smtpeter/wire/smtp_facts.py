@@ -16,7 +16,7 @@ class ServerPolicy:
     hostname: str
     max_message_bytes: int = 50 * 1024 * 1024
     max_recipients: int = 1000
-    max_envelope_octets: int = 256 * 1024  # of all MAIL and RCPT lines of one transaction
+    max_mails: int = 999_999  # transactions of one session; RFC 9422 has no room for more
     requires_tls: bool = True
     requires_auth: bool = True
     allows_auth: bool = True
@@ -28,11 +28,17 @@ class ServerPolicy:
     asks_sender: bool = False
     asks_recipient: bool = False
     max_errors: int = 10
+    max_hurried_errors: int = 1  # while the owner of the session is in a hurry
     max_idle_commands: int = 100
     max_failed_logins: int = 3
     max_long_lines: int = 2  # one more closes the session
     max_line_octets: int = 2048  # with CRLF
     max_auth_line_octets: int = 12288  # with CRLF; RFC 4954 4
+
+    @property
+    def max_envelope_octets(self) -> int:
+        """Of all MAIL and RCPT lines of one transaction; the longest addresses fit in as often as LIMITS promises."""
+        return max(256 * 1024, self.max_line_octets + 260 * self.max_recipients)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class SmtpEnvelope:
     is_8bit: bool = False
     ret: str = ""
     envid: str = ""
+    is_utf8: bool = False  # SMTPUTF8 was given
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,7 @@ class RecipientGiven:
 
 @dataclass(frozen=True, slots=True)
 class BodyBegun:
-    """The client was told to send the message."""
+    """The message begins: the client was told to send it, or sends its first chunk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,7 @@ class MessageReceived:
 
 @dataclass(frozen=True, slots=True)
 class MessageRefused:
-    """The body was broken or too large and has been refused at its end; its parts are worth nothing."""
+    """The parts of the body are worth nothing: it was broken or too large, or the client gave it up between chunks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The grammar of SMTP commands: arguments of EHLO, MAIL, RCPT and BDAT as text to values.
 
-One strict parser (RFC 5321 4.1.1 and 4.1.2 with 1870, 6152, 3461, 4954): a parameter that is unknown is 555, one that
+One strict parser (RFC 5321 4.1.1 and 4.1.2 with 1870, 3030, 6152, 3461, 4954, 6531, 6533): a parameter that is unknown is 555, one that
 is repeated or malformed 501, and numbers are ASCII digits. Source routes are taken off (RFC 5321 4.1.1.3, appendix C).
 The text handed in is printable, which the session has seen to; what xtext hides is checked here, since it ends up in
 header fields of reports.
@@ -27,13 +27,20 @@ _PATH = re.compile(
     r'(?P<mailbox>(?:[^"<>\s]++|"(?:[^"\\]++|\\.)*+")*+)>'
     r"(?: +(?P<parameters>.*))?\Z"
 )
-_PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?\Z")  # RFC 5321 4.1.2 esmtp-param
+# RFC 5321 4.1.2 esmtp-param, widened by RFC 6531 3.3
+_PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~\u00a1-\U0010ffff]+))?\Z")
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*+\Z")  # RFC 3461 4
 _HEXCHAR = re.compile(r"\+([0-9A-F]{2})")
+# RFC 6533 3 utf-8-enc-addr; what a code point may be is seen to when it is decoded
+_UTF8_ADDRESS = re.compile(r"(?:[!-*,-<>-\[\]-~\u00a1-\U0010ffff]|\\x\{[0-9A-F]{2,6}\})++\Z")
+_CODE_POINT = re.compile(r"\\x\{([0-9A-F]+)\}")
 _NOT_XCHAR = re.compile(r"[^!-*,-<>-~]")
 _ADDR_TYPE = re.compile(r"[A-Za-z0-9!#$%&'*/?^_`{|}~.-]+\Z")  # RFC 3461 4.2, an atom without "+" and "="
 _HELO = re.compile(r"[!-;=?-~]{1,255}\Z")  # looser than RFC 5321 4.1.1.1: many clients name themselves badly
 _BDAT = re.compile(r"([0-9]{1,18})( LAST)?\Z", re.IGNORECASE)  # RFC 3030 2
+
+
+NEEDS_UTF8 = reply(553, "5.6.7", "The address is not ASCII; say so with the parameter SMTPUTF8 of MAIL")  # RFC 6531 3.5
 
 
 class CommandError(ValueError):
@@ -53,6 +60,15 @@ class MailCommand:
     is_8bit: bool = False
     ret: str = ""
     envid: str = ""
+    is_utf8: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What BDAT announces: so many octets of the message, perhaps its last ones."""
+
+    octets: int
+    is_last: bool
 
 
 def parse_helo(argument: str) -> str:
@@ -66,16 +82,19 @@ def parse_mail(argument: str, *, allows_auth: bool = True) -> MailCommand:
     """Reads what follows `MAIL `. `allows_auth`: the parameter AUTH is known (RFC 4954 5)."""
     _, mailbox, text = _split_path(argument, "FROM:", "MAIL FROM:<name@example.com>")
     sender = str(_mailbox(mailbox, "5.1.7")) if mailbox else ""
-    if not text:
-        return MailCommand(sender)
     known = _MAIL_PARAMETERS if allows_auth else _MAIL_PARAMETERS_WITHOUT_AUTH
-    given = _parameters(text, known)
+    given = _parameters(text, known) if text else {}
+    if not argument.isascii() and "SMTPUTF8" not in given:
+        raise CommandError(NEEDS_UTF8)
+    if not given:
+        return MailCommand(sender)
     return MailCommand(
         sender,
         declared_bytes=int(given["SIZE"]) if "SIZE" in given else None,
         is_8bit=given.get("BODY") == "8BITMIME",
         ret=given.get("RET", ""),
         envid=given.get("ENVID", ""),
+        is_utf8="SMTPUTF8" in given,
     )
 
 
@@ -84,6 +103,8 @@ def parse_rcpt(argument: str, mail: MailCommand, *, postmaster_at: str = "", all
 
     `postmaster_at` is the domain that a bare `<postmaster>` belongs to (RFC 5321 4.5.1), "" when it is not taken.
     """
+    if not (mail.is_utf8 or argument.isascii()):
+        raise CommandError(NEEDS_UTF8)
     route, mailbox, text = _split_path(argument, "TO:", "RCPT TO:<name@example.com>")
     if route and not allows_route:
         raise CommandError(reply(550, "5.7.1", "Source routes are not accepted; give the plain address"))
@@ -93,12 +114,12 @@ def parse_rcpt(argument: str, mail: MailCommand, *, postmaster_at: str = "", all
     return Recipient(str(address), address.domain, mailbox, dsn)
 
 
-def parse_bdat(argument: str) -> int:
-    """Gives the octets of the chunk that follow the command."""
+def parse_bdat(argument: str) -> Chunk:
+    """Reads what follows `BDAT `."""
     found = _BDAT.match(argument)
     if not found:
-        raise CommandError(reply(500, "5.5.2", "The size of the chunk is not a number"))
-    return int(found[1])
+        raise CommandError(reply(501, "5.5.4", "Write it as BDAT 1024, or BDAT 1024 LAST"))
+    return Chunk(int(found[1]), found[2] is not None)
 
 
 def decode_xtext(text: str) -> str:
@@ -114,6 +135,16 @@ def decode_xtext(text: str) -> str:
 def encode_xtext(text: str) -> str:
     """Gives printable ASCII text as xtext (RFC 3461 4)."""
     return _NOT_XCHAR.sub(lambda found: f"+{ord(found[0]):02X}", text)
+
+
+def _decode_utf8_address(text: str) -> str:
+    """Gives the address behind the encoding of RFC 6533 3. Raises ValueError when it is none, or hides controls."""
+    if not _UTF8_ADDRESS.match(text):
+        raise ValueError(f"{text!r} is not an encoded address")
+    plain = _CODE_POINT.sub(lambda found: chr(int(found[1], 16)), text) if "\\" in text else text
+    if not plain.isprintable():
+        raise ValueError(f"{text!r} hides characters that are not printable")
+    return plain
 
 
 def _split_path(argument: str, keyword: str, example: str) -> tuple[str, str, str]:
@@ -143,8 +174,11 @@ def _parameters(text: str, known: Mapping[str, Callable[[str], str]]) -> dict[st
             raise CommandError(reply(555, "5.5.4", f"The parameter {keyword[:40]} is not supported"))
         if keyword in given:
             raise CommandError(reply(501, "5.5.4", f"The parameter {keyword} is given twice"))
+        value = found[2] or ""
         try:
-            given[keyword] = read(found[2] or "")
+            if not (value.isascii() or keyword == "ORCPT"):
+                raise ValueError(value)
+            given[keyword] = read(value)
         except ValueError:
             raise CommandError(reply(501, "5.5.4", f"The value of {keyword} is malformed")) from None
     return given
@@ -202,14 +236,22 @@ def _notify(value: str) -> str:
 
 def _orcpt(value: str) -> str:
     kind, _, address = value.partition(";")
-    if len(value) > MAX_ORCPT_OCTETS or not _ADDR_TYPE.match(kind) or not address:
+    if len(value.encode()) > MAX_ORCPT_OCTETS or not _ADDR_TYPE.match(kind) or not address:
         raise ValueError(value)
-    return f"{kind};{decode_xtext(address)}"
+    decode = _decode_utf8_address if kind.lower() == "utf-8" else decode_xtext
+    return f"{kind};{decode(address)}"
 
 
 def _printable(text: str) -> str:
-    # refusals quote the address; a very long one would make the reply longer than a line may be
+    # refusals quote the address: replies are ASCII, and a very long one would make a longer line than may be
+    text = text.encode("ascii", "backslashreplace").decode()
     return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _nothing(value: str) -> str:
+    if value:
+        raise ValueError(value)
+    return value
 
 
 _NO_DSN = Dsn()
@@ -219,5 +261,6 @@ _MAIL_PARAMETERS_WITHOUT_AUTH: dict[str, Callable[[str], str]] = {
     "BODY": _one_of("7BIT", "8BITMIME"),  # RFC 6152 2
     "RET": _one_of("FULL", "HDRS"),  # RFC 3461 4.3
     "ENVID": _envid,  # RFC 3461 4.4
+    "SMTPUTF8": _nothing,  # RFC 6531 3.4
 }
 _MAIL_PARAMETERS = _MAIL_PARAMETERS_WITHOUT_AUTH | {"AUTH": _auth}

@@ -52,6 +52,19 @@ class LineReader:
         self._buffer, self._at = b"", 0
         return data
 
+    def take(self, octets: int) -> bytes:
+        """Gives at most so many of the octets that were not read as lines, and forgets them."""
+        start = self._at
+        if len(self._buffer) - start <= octets:
+            return self.take_all()
+        self._at = start + octets
+        return self._buffer[start : self._at]
+
+    @property
+    def is_skipping(self) -> bool:
+        """True while octets of `skip` are to come."""
+        return self._to_skip is not None
+
     def skip(self, octets: int) -> None:
         """Makes the next `octets` go by unread; `next` tells when they have."""
         self._to_skip = octets

@@ -4,8 +4,8 @@ The session knows no socket and decides nothing: it reads lines and bodies, has 
 facts (smtp_facts). A fact that asks stops it until `answer`; commands that were pipelined behind it (RFC 2920) wait.
 Every split of the same octets gives the same facts and the same output.
 
-RFC 5321, 1870 (SIZE), 2034 and 3463 (enhanced codes), 2920 (pipelining), 3207 (STARTTLS), 3461 (DSN), 4954 (AUTH),
-6152 (8BITMIME), 6409 (submission). Raises nothing on any input; `RuntimeError` when an answer comes that nobody asked
+RFC 5321, 1870 (SIZE), 2034 and 3463 (enhanced codes), 2920 (pipelining), 3030 (CHUNKING), 3207 (STARTTLS), 3461 (DSN),
+4954 (AUTH), 6152 (8BITMIME), 6409 (submission), 6531 (SMTPUTF8), 9422 (LIMITS). Raises nothing on any input; `RuntimeError` when an answer comes that nobody asked
 for.
 """
 
@@ -29,8 +29,8 @@ from smtpeter.wire.smtp_facts import (
 from smtpeter.wire.smtp_lines import Odd
 from smtpeter.wire.smtp_login import end_login, go_on_with_login
 from smtpeter.wire.smtp_talk import State, Talk
-from smtpeter.wire.smtp_transaction import end_mail, end_message, end_recipient, take_body
-from smtpeter.wire.smtp_verbs import execute
+from smtpeter.wire.smtp_transaction import end_mail, end_message, end_recipient, take_body, take_chunk
+from smtpeter.wire.smtp_verbs import execute, execute_utf8
 
 __all__ = [
     "BodyBegun",
@@ -54,11 +54,11 @@ __all__ = [
 class Session:
     """One connection's conversation. Feed it with `receive`, then take facts until there is none, then the output."""
 
-    __slots__ = ("_is_eof", "_last_word", "_long_lines", "_talk", "lines_read")
+    __slots__ = ("_is_eof", "_last_word", "_long_lines", "_talk", "progress")
 
     def __init__(self, policy: ServerPolicy, *, is_tls: bool, is_trusted: bool) -> None:
         """`is_tls`: encrypted from the first byte; `is_trusted`: neither TLS nor AUTH is needed."""
-        self.lines_read = 0  # complete lines so far; a change means that the client got on
+        self.progress = 0  # complete lines, bodies and chunks so far; a change means that the client got on
         self._talk = Talk(policy, is_tls=is_tls, is_trusted=is_trusted)
         self._long_lines = 0
         self._is_eof = False
@@ -95,6 +95,12 @@ class Session:
     def is_authenticated(self) -> bool:
         """True after a login."""
         return self._talk.is_authenticated
+
+    @property
+    def is_in_body(self) -> bool:
+        """True while octets come that are no commands: those of a message, or of a chunk that was refused."""
+        talk = self._talk
+        return talk.state is State.BODY or talk.state is State.CHUNK or talk.lines.is_skipping
 
     @property
     def is_owed(self) -> bool:
@@ -150,6 +156,10 @@ class Session:
         if answer.code == 421:
             talk.close()
 
+    def hurry(self, *, is_hurried: bool) -> None:
+        """Says whether others wait for the place of this client; then the policy bears with fewer mistakes."""
+        self._talk.is_hurried = is_hurried
+
     def drain(self, last_word: Reply) -> None:
         """Ends the session with this reply, as soon as no message is on its way and no answer is owed."""
         self._last_word = last_word.encode()
@@ -180,10 +190,10 @@ class Session:
             state = talk.state
             if talk.owed is not None or state is State.OVER or state is State.HANDSHAKE:
                 return None
-            if state is State.BODY:
+            if state is State.BODY or state is State.CHUNK:
                 if not self._read_body(talk):
                     return None
-            elif self._last_word:
+            elif self._last_word and state is not State.CHUNKS:
                 talk.finish(self._last_word)
             elif not self._read_line(talk):
                 return None
@@ -191,10 +201,17 @@ class Session:
     # --- reading; each gives whether it got on
 
     def _read_body(self, talk: Talk) -> bool:
-        data = talk.lines.take_all()
+        is_chunk = talk.state is State.CHUNK
+        if is_chunk:
+            assert talk.transaction is not None
+            data = talk.lines.take(talk.transaction.octets_to_come)
+        else:
+            data = talk.lines.take_all()
         if not data:
             return self._rest(talk)
-        take_body(talk, data)
+        (take_chunk if is_chunk else take_body)(talk, data)
+        if talk.state is not State.BODY and talk.state is not State.CHUNK:
+            self.progress += 1
         return True
 
     def _read_line(self, talk: Talk) -> bool:
@@ -202,7 +219,7 @@ class Session:
         line = talk.lines.next(is_login=is_login)
         if line is None:
             return self._rest(talk)
-        self.lines_read += 1
+        self.progress += 1
         match line:
             case bytes():
                 _take_line(talk, line, is_login)
@@ -211,7 +228,7 @@ class Session:
             case Odd.LONG:
                 self._take_long_line(talk, is_login)
             case Odd.SKIPPED:
-                talk.refuse(replies.NO_CHUNKING)
+                talk.say(talk.skipped)
         return True
 
     def _rest(self, talk: Talk) -> bool:
@@ -230,9 +247,9 @@ class Session:
 
 
 def _take_line(talk: Talk, line: bytes, is_login: bool) -> None:
-    text = line.decode("ascii", "replace")
-    # U+FFFD, which stands for what is not ASCII, would be printable
-    is_text = line.isascii() and text.isprintable()
+    is_ascii = line.isascii()
+    text = line.decode("ascii" if is_ascii else "utf-8", "replace")
+    is_text = is_ascii and text.isprintable()
     if is_login:
         talk.state = State.READY
         if is_text:
@@ -241,5 +258,7 @@ def _take_line(talk: Talk, line: bytes, is_login: bool) -> None:
             talk.refuse(replies.LOGIN_CONTROLS)
     elif is_text:
         execute(talk, text)
+    elif not is_ascii and text.isprintable() and "\ufffd" not in text:  # which stands for what is not UTF-8
+        execute_utf8(talk, text)
     else:
         talk.refuse(replies.NOT_PRINTABLE)

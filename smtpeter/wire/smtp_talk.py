@@ -12,9 +12,9 @@ from smtpeter.model.message import Recipient
 from smtpeter.model.reply import Reply
 from smtpeter.wire import smtp_replies as replies
 from smtpeter.wire.sasl import Exchange
-from smtpeter.wire.smtp_body import BodyScanner
-from smtpeter.wire.smtp_facts import Ended, Fact, Question, ServerPolicy
-from smtpeter.wire.smtp_grammar import MailCommand
+from smtpeter.wire.smtp_body import BodyScanner, ChunkScanner
+from smtpeter.wire.smtp_facts import Ended, Fact, MessageRefused, Question, ServerPolicy
+from smtpeter.wire.smtp_grammar import Chunk, MailCommand
 from smtpeter.wire.smtp_lines import LineReader
 
 
@@ -26,6 +26,8 @@ class State(Enum):
     SENDER = auto()  # MAIL was taken
     RECIPIENT = auto()  # and at least one RCPT
     BODY = auto()
+    CHUNK = auto()  # within the octets of a BDAT
+    CHUNKS = auto()  # between two of them
     LOGIN = auto()  # within an AUTH exchange
     HANDSHAKE = auto()  # STARTTLS was answered
     OVER = auto()
@@ -41,12 +43,15 @@ class Login:
 
 @dataclass(slots=True)
 class Transaction:
-    """What came since MAIL. `octets` are those of its command lines; `scanner` is there from DATA on."""
+    """What came since MAIL. `octets` are those of its command lines; `scanner` is there from DATA on, `chunks` from BDAT."""
 
     mail: MailCommand
     octets: int
     recipients: list[Recipient] = field(default_factory=list)
     scanner: BodyScanner | None = None
+    chunks: ChunkScanner | None = None
+    chunk: Chunk | None = None  # the one that is coming
+    octets_to_come: int = 0  # of it
 
 
 class Talk:
@@ -60,13 +65,16 @@ class Talk:
         "idle_commands",
         "is_authenticated",
         "is_esmtp",
+        "is_hurried",
         "is_tls",
         "is_trusted",
         "lines",
         "login",
+        "mails",
         "output",
         "owed",
         "policy",
+        "skipped",
         "state",
         "transaction",
     )
@@ -77,6 +85,7 @@ class Talk:
         self.is_trusted = is_trusted
         self.is_authenticated = False
         self.is_esmtp = False
+        self.is_hurried = False  # others wait for the place: mistakes are not borne with
         self.helo = ""
         self.state = State.NEW
         self.lines = LineReader(policy.max_line_octets, policy.max_auth_line_octets)
@@ -85,7 +94,8 @@ class Talk:
         self.owed: Question | None = None  # was asked and is not answered
         self.login: Login | None = None
         self.transaction: Transaction | None = None
-        self.errors = self.idle_commands = self.failed_logins = 0
+        self.errors = self.idle_commands = self.failed_logins = self.mails = 0
+        self.skipped = b""  # the reply once the octets that are skipped have gone by
 
     def say(self, encoded: bytes) -> None:
         """Queues a reply, given ready for the wire."""
@@ -94,10 +104,24 @@ class Talk:
     def refuse(self, encoded: bytes) -> None:
         """Queues a reply to a mistake of the client; one mistake too many ends the session instead."""
         self.errors += 1
-        if self.errors > self.policy.max_errors:
+        policy = self.policy
+        if self.errors > policy.max_errors or (self.is_hurried and self.errors > policy.max_hurried_errors):
             self.finish(replies.TOO_MANY_ERRORS)
         else:
             self.output.append(encoded)
+
+    def count_idle(self) -> bool:
+        """Counts a command that does no work; False when it was one too many, and the session is over."""
+        self.idle_commands += 1
+        if self.idle_commands <= self.policy.max_idle_commands:
+            return True
+        self.finish(replies.TOO_MANY_IDLE)
+        return False
+
+    def skip(self, octets: int, encoded: bytes) -> None:
+        """Lets so many octets go by that must not be taken for commands, then queues the reply."""
+        self.lines.skip(octets)
+        self.skipped = encoded
 
     def pass_on(self, answer: Reply) -> None:
         """Queues somebody else's decision; a permanent no counts as a mistake of the client."""
@@ -116,6 +140,12 @@ class Talk:
         self.state = state
         self.transaction = None
         self.login = None
+
+    def give_up(self) -> None:
+        """Forgets the transaction because the client wishes so, and the chunks that have come already."""
+        if self.state is State.CHUNKS:
+            self.facts.append(MessageRefused())
+        self.reset(State.READY)
 
     def finish(self, encoded: bytes) -> None:
         """Ends the session with this reply."""

@@ -1,6 +1,6 @@
-"""The mail transaction of a server session: MAIL, RCPT, DATA and the body, up to the decision about the message.
+"""The mail transaction of a server session: MAIL, RCPT, the body by DATA or BDAT, up to the decision about the message.
 
-RFC 5321 3.3, with 1870 (SIZE), 3030 (BDAT, which is not offered) and 4954 (AUTH before MAIL). That the commands come
+RFC 5321 3.3, with 1870 (SIZE), 3030 (CHUNKING), 4954 (AUTH before MAIL) and 9422 (LIMITS). That the commands come
 in their order is seen to by the table of smtp_verbs. The `end_` functions take the answers to what was asked.
 Raises nothing.
 """
@@ -9,7 +9,7 @@ from smtpeter.model.message import Recipient
 from smtpeter.model.reply import Reply
 from smtpeter.wire import smtp_grammar
 from smtpeter.wire import smtp_replies as replies
-from smtpeter.wire.smtp_body import BodyFault, BodyScanner
+from smtpeter.wire.smtp_body import BodyFault, BodyScanner, ChunkScanner
 from smtpeter.wire.smtp_facts import (
     BodyBegun,
     BodyPart,
@@ -19,6 +19,7 @@ from smtpeter.wire.smtp_facts import (
     SenderGiven,
     SmtpEnvelope,
 )
+from smtpeter.wire.smtp_grammar import Chunk
 from smtpeter.wire.smtp_talk import State, Talk, Transaction
 
 
@@ -32,6 +33,9 @@ def begin_mail(talk: Talk, argument: str) -> None:
         if policy.requires_auth and not talk.is_authenticated:
             talk.refuse(replies.LOGIN_FIRST)
             return
+    if talk.mails >= policy.max_mails:
+        talk.finish(replies.TOO_MANY_MAILS)  # RFC 9422 4.1
+        return
     try:
         mail = smtp_grammar.parse_mail(argument, allows_auth=policy.allows_auth)
     except smtp_grammar.CommandError as trouble:
@@ -40,6 +44,7 @@ def begin_mail(talk: Talk, argument: str) -> None:
     if mail.declared_bytes is not None and mail.declared_bytes > policy.max_message_bytes:
         talk.refuse(replies.too_large(policy.max_message_bytes))  # RFC 1870 6.1
         return
+    talk.mails += 1
     talk.transaction = Transaction(mail, len(argument))
     if policy.asks_sender:
         talk.ask(SenderGiven(mail.sender, mail.declared_bytes))
@@ -106,12 +111,57 @@ def begin_body(talk: Talk, argument: str) -> None:
     talk.say(replies.SEND_BODY)
 
 
-def skip_chunk(talk: Talk, argument: str) -> None:
-    """BDAT: is not offered, but its octets must not be taken for commands."""
+def begin_chunk(talk: Talk, argument: str) -> None:
+    """BDAT: what comes next is a chunk of the body."""
+    chunk = _read_chunk(talk, argument)
+    if chunk is None or not (chunk.octets or chunk.is_last or talk.count_idle()):
+        return
+    policy, transaction = talk.policy, talk.transaction
+    assert transaction is not None
+    if transaction.chunks is None:
+        transaction.chunks = ChunkScanner(policy.max_message_bytes, normalizes=not policy.rejects_bare_newlines)
+        talk.facts.append(BodyBegun())
+    transaction.chunks.announce(chunk.octets)
+    transaction.chunk, transaction.octets_to_come = chunk, chunk.octets
+    talk.state = State.CHUNK
+    if not chunk.octets:
+        take_chunk(talk, b"")
+
+
+def skip_chunk(talk: Talk, argument: str, refusal: bytes) -> None:
+    """BDAT out of order: its octets follow at once, wanted or not, and must not be taken for commands."""
+    chunk = _read_chunk(talk, argument)
+    if chunk is not None:
+        talk.skip(chunk.octets, refusal)  # RFC 3030 2
+
+
+def _read_chunk(talk: Talk, argument: str) -> Chunk | None:
     try:
-        talk.lines.skip(smtp_grammar.parse_bdat(argument))  # RFC 3030 2: they follow at once, wanted or not
+        return smtp_grammar.parse_bdat(argument)
     except smtp_grammar.CommandError as trouble:
-        talk.refuse(trouble.reply.encode())
+        # whoever takes the size for a number sends octets now that would be read as commands
+        talk.say(trouble.reply.encode())
+        talk.finish(replies.UNKNOWN_CHUNK)
+        return None
+
+
+def take_chunk(talk: Talk, data: bytes) -> None:
+    """Takes the next octets of a chunk, of which there are no more than are to come."""
+    transaction = talk.transaction
+    assert transaction is not None and transaction.chunks is not None and transaction.chunk is not None
+    scanner, chunk = transaction.chunks, transaction.chunk
+    transaction.octets_to_come -= len(data)
+    is_whole = transaction.octets_to_come == 0
+    part = scanner.feed(data)
+    if is_whole and chunk.is_last:
+        part += scanner.end()
+    if part:
+        talk.facts.append(BodyPart(part))
+    if is_whole and (chunk.is_last or scanner.fault is not None):
+        _end_body(talk, transaction, scanner.fault)
+    elif is_whole:
+        talk.state = State.CHUNKS
+        talk.say(replies.chunk_taken(chunk.octets))
 
 
 def take_body(talk: Talk, data: bytes) -> None:
@@ -135,7 +185,9 @@ def _end_body(talk: Talk, transaction: Transaction, fault: BodyFault | None) -> 
         return
     mail, recipients = transaction.mail, tuple(transaction.recipients)
     talk.ask(
-        MessageReceived(SmtpEnvelope(mail.sender, recipients, mail.declared_bytes, mail.is_8bit, mail.ret, mail.envid))
+        MessageReceived(
+            SmtpEnvelope(mail.sender, recipients, mail.declared_bytes, mail.is_8bit, mail.ret, mail.envid, mail.is_utf8)
+        )
     )
 
 

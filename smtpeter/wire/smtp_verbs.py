@@ -1,8 +1,8 @@
 """Every command of a server session: the table of verbs, and what those do that are neither login nor transaction.
 
 The table says for each verb what to run, whether it is idle (does no work by itself; too many of these end the
-session) and in which states it is out of order (RFC 5321 4.1.4), with the reply. Nothing is offered that does not
-work: CHUNKING, SMTPUTF8 and LIMITS are not. Raises nothing.
+session), whether it may hold more than ASCII (RFC 6531 3.3), and in which states it is out of order (RFC 5321 4.1.4),
+with the reply. Nothing is offered that does not work: BINARYMIME is not. Raises nothing.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from smtpeter.wire.smtp_facts import TlsRequested
 from smtpeter.wire.smtp_lines import FOREIGN_VERBS
 from smtpeter.wire.smtp_login import begin_login
 from smtpeter.wire.smtp_talk import State, Talk
-from smtpeter.wire.smtp_transaction import add_recipient, begin_body, begin_mail, skip_chunk
+from smtpeter.wire.smtp_transaction import add_recipient, begin_body, begin_chunk, begin_mail, skip_chunk
 
 
 def execute(talk: Talk, text: str) -> None:
@@ -31,15 +31,22 @@ def execute(talk: Talk, text: str) -> None:
             talk.refuse(replies.UNKNOWN)
         return
     refusal = verb.refused_in.get(talk.state)
-    if refusal or verb.is_idle:
-        talk.idle_commands += 1
-        if talk.idle_commands > talk.policy.max_idle_commands:
-            talk.finish(replies.TOO_MANY_IDLE)
-            return
+    if (refusal or verb.is_idle) and not talk.count_idle():
+        return
     if refusal:
-        talk.say(refusal)
+        verb.refuse(talk, argument, refusal)
     else:
         verb.run(talk, argument)
+
+
+def execute_utf8(talk: Talk, text: str) -> None:
+    """Runs one command line that is not all ASCII, if that is in order."""
+    name = text.partition(" ")[0]
+    verb = _VERBS.get(name.upper()) if name.isascii() else None
+    if verb is not None and verb.takes_utf8:
+        execute(talk, text)
+    else:
+        talk.refuse(replies.NOT_PRINTABLE)
 
 
 def _ehlo(talk: Talk, argument: str) -> None:
@@ -60,13 +67,14 @@ def _hello(talk: Talk, argument: str) -> bool:
     except smtp_grammar.CommandError as trouble:
         talk.refuse(trouble.reply.encode())
         return False
-    talk.reset(State.READY)  # RFC 5321 4.1.4
+    talk.give_up()  # RFC 5321 4.1.4
     return True
 
 
 def _extensions(talk: Talk) -> list[str]:
     policy = talk.policy
     offered = ["PIPELINING", "8BITMIME", f"SIZE {policy.max_message_bytes}", "DSN", "ENHANCEDSTATUSCODES"]
+    offered += ["SMTPUTF8", "CHUNKING", f"LIMITS MAILMAX={policy.max_mails} RCPTMAX={policy.max_recipients}"]
     if policy.has_tls and not talk.is_tls:
         offered.append("STARTTLS")
     if policy.allows_auth and (talk.is_tls or policy.allows_plain_auth):
@@ -93,7 +101,7 @@ def _rset(talk: Talk, argument: str) -> None:
         talk.refuse(replies.NO_ARGUMENT)
         return
     if talk.state is not State.NEW:
-        talk.reset(State.READY)
+        talk.give_up()
     talk.say(replies.FINE)
 
 
@@ -106,10 +114,12 @@ def _help(talk: Talk, argument: str) -> None:
 
 
 def _vrfy(talk: Talk, argument: str) -> None:
-    if argument:
-        talk.say(replies.CANNOT_VERIFY)  # RFC 5321 3.5.3
-    else:
+    if not argument:
         talk.refuse(replies.NEEDS_ARGUMENT)
+    elif not argument.isascii() and not argument.upper().endswith(" SMTPUTF8"):
+        talk.refuse(replies.NEEDS_UTF8)  # RFC 6531 3.7.4.2
+    else:
+        talk.say(replies.CANNOT_VERIFY)  # RFC 5321 3.5.3
 
 
 def _expn(talk: Talk, argument: str) -> None:
@@ -124,34 +134,41 @@ def _quit(talk: Talk, argument: str) -> None:
         talk.close(is_wished=True)
 
 
+def _say_no(talk: Talk, argument: str, refusal: bytes) -> None:
+    talk.say(refusal)
+
+
 @dataclass(frozen=True, slots=True)
 class _Verb:
-    """One row of the table. `run` takes the talk and the argument ("" when there is none)."""
+    """One row of the table. `run` takes the talk and the argument ("" when there is none), `refuse` the reply too."""
 
     run: Callable[[Talk, str], None]
     refused_in: dict[State, bytes]
     is_idle: bool = False
+    takes_utf8: bool = False
+    refuse: Callable[[Talk, str, bytes], None] = _say_no
 
 
 _ANY_TIME: dict[State, bytes] = {}
 _AFTER_HELLO = {State.NEW: replies.HELLO_FIRST}
-_BETWEEN_MESSAGES = _AFTER_HELLO | {State.SENDER: replies.IN_TRANSACTION, State.RECIPIENT: replies.IN_TRANSACTION}
+_BETWEEN_MESSAGES = _AFTER_HELLO | dict.fromkeys((State.SENDER, State.RECIPIENT, State.CHUNKS), replies.IN_TRANSACTION)
 _AFTER_MAIL = _AFTER_HELLO | {State.READY: replies.MAIL_FIRST}
 _AFTER_RECIPIENT = _AFTER_MAIL | {State.SENDER: replies.RECIPIENT_FIRST}
+_BEFORE_CHUNKS = {State.CHUNKS: replies.CHUNKS_BEGUN}  # RFC 3030 2: DATA and BDAT do not mix
 
 _VERBS: dict[str, _Verb] = {
     "EHLO": _Verb(_ehlo, _ANY_TIME, is_idle=True),
     "HELO": _Verb(_helo, _ANY_TIME, is_idle=True),
     "STARTTLS": _Verb(_starttls, _BETWEEN_MESSAGES),
     "AUTH": _Verb(begin_login, _BETWEEN_MESSAGES),
-    "MAIL": _Verb(begin_mail, _BETWEEN_MESSAGES),
-    "RCPT": _Verb(add_recipient, _AFTER_MAIL),
-    "DATA": _Verb(begin_body, _AFTER_RECIPIENT),
-    "BDAT": _Verb(skip_chunk, _ANY_TIME),
+    "MAIL": _Verb(begin_mail, _BETWEEN_MESSAGES, takes_utf8=True),
+    "RCPT": _Verb(add_recipient, _AFTER_MAIL | _BEFORE_CHUNKS, takes_utf8=True),
+    "DATA": _Verb(begin_body, _AFTER_RECIPIENT | _BEFORE_CHUNKS),
+    "BDAT": _Verb(begin_chunk, _AFTER_RECIPIENT, refuse=skip_chunk),
     "RSET": _Verb(_rset, _ANY_TIME, is_idle=True),
     "NOOP": _Verb(_noop, _ANY_TIME, is_idle=True),
     "HELP": _Verb(_help, _ANY_TIME, is_idle=True),
-    "VRFY": _Verb(_vrfy, _ANY_TIME, is_idle=True),
+    "VRFY": _Verb(_vrfy, _ANY_TIME, is_idle=True, takes_utf8=True),
     "EXPN": _Verb(_expn, _ANY_TIME, is_idle=True),
     "QUIT": _Verb(_quit, _ANY_TIME),
 }

@@ -23,7 +23,7 @@ from smtpeter.wire.smtp_facts import (
     Question,
     TlsRequested,
 )
-from smtpeter.wire.smtp_server import Session, State
+from smtpeter.wire.smtp_server import Session
 from smtpeter.world.smtp_door import Settings
 from smtpeter.world.smtp_handshake import start_tls, tls_facts
 from smtpeter.world.smtp_patience import Pace
@@ -55,7 +55,7 @@ class Connection(asyncio.Protocol):
         self._patience = settings.patience
         self._progress_at = self._accepted_at = self._loop.time()
         self._pace = Pace()
-        self._lines_seen = self._octets_in = 0
+        self._progress_seen = self._octets_in = 0
 
     # --- called by the event loop
 
@@ -170,7 +170,7 @@ class Connection(asyncio.Protocol):
             return False  # has its own limit
         if now - self._accepted_at > patience.session_seconds:
             return True
-        if session.state is State.BODY:
+        if session.is_in_body:
             return self._pace.is_too_slow(now, self._octets_in, patience)
         return now - self._progress_at > patience.command_seconds
 
@@ -181,9 +181,10 @@ class Connection(asyncio.Protocol):
         assert session is not None
         while not self._is_writing_paused and (fact := session.next_fact()) is not None:
             self._serve(fact)
-        if session.lines_read != self._lines_seen:
-            self._lines_seen = session.lines_read
-            self._progress_at = self._loop.time()
+        if session.progress != self._progress_seen:
+            self._progress_seen = session.progress
+            self._progress_at = now = self._loop.time()
+            self._pace.begin(now, self._octets_in)  # what comes now may be a body
         if self._ending_since is None:
             self._flush()
             self._mind_reading()
@@ -196,7 +197,6 @@ class Connection(asyncio.Protocol):
                 visitor.add_to_body(data)
             case BodyBegun():
                 visitor.begin_body()
-                self._pace.begin(self._loop.time(), self._octets_in)
             case MessageRefused():
                 visitor.drop_body()
             case TlsRequested():

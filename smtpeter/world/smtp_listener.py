@@ -52,8 +52,7 @@ class Listener:
 
     async def open(self, host: str, port: int, *, shares_port: bool) -> None:
         """Begins to listen. Raises OSError."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shares_port)
+        self._socket = _bind(host, port, shares_port=shares_port)
         self._socket.setblocking(False)
         if self._settings.is_implicit_tls:
             # create_server would make the handshake before we hear of the client, with one context for ever
@@ -143,6 +142,16 @@ class Listener:
             self._loop.add_reader(self._socket, self._accept)  # no change, unless `_accept` gave up
         self.check(self._loop.time())
         self._timer = self._loop.call_later(CHECK_SECONDS, self._check_again)
+
+
+def _bind(host: str, port: int, *, shares_port: bool) -> socket.socket:
+    """Gives a listening socket; `host` "" is every address, of both families where the machine has both."""
+    if host == "" and socket.has_dualstack_ipv6():
+        return socket.create_server(
+            ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG, reuse_port=shares_port
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shares_port)
 
 
 async def start(

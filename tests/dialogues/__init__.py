@@ -10,6 +10,7 @@ A file says what the client sends and what it must hear:
     C-EOF                              the client sends nothing more (plain text only)
     S: 250 2.0.0 Ok                    the next line of the server; "…" at the end: anything may follow
     S: /^250 .* queued/                or a regular expression
+    S-EHLO                             all lines of a positive answer to EHLO, whatever it offers
     S-END                              the server closes
     M: Subject: x\\r\\n                  the message that the door got last, with escapes
     M-NONE                             the door got no message so far
@@ -64,6 +65,11 @@ class Expect:
 
 
 @dataclass(frozen=True)
+class ExpectOffers:
+    pass
+
+
+@dataclass(frozen=True)
 class ExpectEnd:
     pass
 
@@ -73,7 +79,7 @@ class ExpectMessage:
     body: bytes | None
 
 
-Step = Send | StartTls | SendEof | Expect | ExpectEnd | ExpectMessage
+Step = Send | StartTls | SendEof | Expect | ExpectOffers | ExpectEnd | ExpectMessage
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,8 @@ def load(path: Path) -> Dialogue:
                 steps.append(SendEof())
             case "S:":
                 steps.append(Expect(rest))
+            case "S-EHLO":
+                steps.append(ExpectOffers())
             case "S-END":
                 steps.append(ExpectEnd())
             case "M:":

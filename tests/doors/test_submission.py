@@ -152,15 +152,25 @@ async def test_a_message_is_stored_and_its_id_told(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tls", "has_login", "protocol"),
-    [(None, True, "ESMTPA"), (TLS, True, "ESMTPSA"), (None, False, "ESMTP"), (TLS, False, "ESMTPS")],
+    ("tls", "has_login", "is_utf8", "protocol"),
+    [
+        (None, True, False, "ESMTPA"),
+        (TLS, True, False, "ESMTPSA"),
+        (None, False, False, "ESMTP"),
+        (TLS, False, False, "ESMTPS"),
+        (None, True, True, "UTF8SMTPA"),
+        (TLS, True, True, "UTF8SMTPSA"),
+        (None, False, True, "UTF8SMTP"),
+        (TLS, False, True, "UTF8SMTPS"),
+    ],
 )
 async def test_the_trace_says_how_a_message_came(
-    house: House, tls: TlsFacts | None, has_login: bool, protocol: str
+    house: House, tls: TlsFacts | None, has_login: bool, is_utf8: bool, protocol: str
 ) -> None:
     settings = replace(SETTINGS, trusted_networks={ip_network("192.0.2.0/24"): "joe"})
     identity = house.identity() if has_login else None
-    answer = await door_of(house, settings).message(peer(identity=identity, tls=tls), envelope(), MAIL)
+    said = replace(envelope(), is_utf8=is_utf8)
+    answer = await door_of(house, settings).message(peer(identity=identity, tls=tls), said, MAIL)
     query = MessageQuery(house.account.id, MessageId(answer.text.split()[3]))
     stored = await house.store.read(stored_message, query)
     assert stored is not None

@@ -211,7 +211,7 @@ async def test_starttls_is_offered_taken_and_refused() -> None:
 @in_virtual_time
 async def test_keywords_can_be_hidden() -> None:
     async with Network() as network:
-        host = RemoteHost(hide=frozenset({"PIPELINING", "SIZE", "DSN"}))
+        host = RemoteHost(hide=frozenset({"PIPELINING", "SIZE", "DSN", "SMTPUTF8", "CHUNKING", "LIMITS"}))
         host.join(network, IP)
         offered = [line[4:] for line in (await (await dial(network)).until("ehlo")).split("\n")]
         assert offered == ["mx.example.com", "8BITMIME", "ENHANCEDSTATUSCODES"]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from smtpeter.model.message import Dsn, Notify, Recipient
 from smtpeter.wire.smtp_grammar import (
+    Chunk,
     CommandError,
     MailCommand,
     decode_xtext,
@@ -93,8 +94,41 @@ def test_envid_and_orcpt_have_limits() -> None:
         parse_rcpt(f"TO:<b@example.net> ORCPT=rfc822;{'x' * 500}", MAIL)
 
 
+def test_addresses_in_utf8_need_the_parameter() -> None:
+    mail = parse_mail("FROM:<jürgen@Bücher.example> SMTPUTF8")
+    assert mail == MailCommand("jürgen@xn--bcher-kva.example", is_utf8=True)
+    recipient = parse_rcpt("TO:<用户@例子.example>", mail)
+    assert (recipient.address, recipient.domain) == ("用户@xn--fsqu00a.example", "xn--fsqu00a.example")
+    assert recipient.given == "用户@例子.example"
+    for parse in (parse_mail, lambda argument: parse_rcpt(argument.replace("FROM", "TO"), MAIL)):
+        with pytest.raises(CommandError, match=r"^553 5\.6\.7"):
+            parse("FROM:<j@bücher.example>")
+
+
+@pytest.mark.parametrize(
+    ("encoded", "address"),
+    [
+        ("jürgen@bücher.example", "jürgen@bücher.example"),
+        (r"j\x{FC}rgen@b\x{FC}cher.example", "jürgen@bücher.example"),
+        (r"a\x{2B}b\x{3D}c\x{5C}d@x.example", r"a+b=c\d@x.example"),
+        (r"\x{1F600}@x.example", "\U0001f600@x.example"),
+    ],
+)
+def test_original_recipient_in_utf8_is_decoded(encoded: str, address: str) -> None:
+    mail = MailCommand("", is_utf8=True)
+    assert parse_rcpt(f"TO:<b@example.net> ORCPT=utf-8;{encoded}", mail).dsn.orcpt == f"utf-8;{address}"
+
+
+@pytest.mark.parametrize(
+    "encoded", [r"\x{0A}", r"\x{D800}", r"\x{110000}", r"\x{a0}", r"\x{}", r"\y", "a+2Bb", r"\x{2028}"]
+)
+def test_malformed_original_recipient_in_utf8_is_501(encoded: str) -> None:
+    with pytest.raises(CommandError, match=r"^501 "):
+        parse_rcpt(f"TO:<b@example.net> ORCPT=utf-8;{encoded}", MAIL)
+
+
 def test_chunk_sizes_are_plain_digits() -> None:
-    assert [parse_bdat("10"), parse_bdat("0 last")] == [10, 0]
+    assert [parse_bdat("10"), parse_bdat("0 last")] == [Chunk(10, is_last=False), Chunk(0, is_last=True)]
     for argument in ("", "+1", "-1", " 1", "1_0", "0x1", "1 LAST x", "9" * 19, "٣"):
         with pytest.raises(CommandError):
             parse_bdat(argument)

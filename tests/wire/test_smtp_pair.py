@@ -168,6 +168,19 @@ def test_envelope_arrives_as_it_was_given() -> None:
     assert body == b"".join(content)
 
 
+def test_envelope_in_utf8_arrives_as_it_was_given() -> None:
+    wire = Wire()
+    met = wire.introduced()
+    dsn = Dsn(frozenset({Notify.FAILURE}), orcpt="utf-8;jürgen+\\x@bücher.example")
+    envelope = Envelope("jürgen@xn--bcher-kva.example", "用户@example.net", dsn, is_8bit=True)
+    ending = wire.run(transact(met.extensions, envelope, ["Subject: ü\r\n\r\n".encode()]))
+    assert ending.kind is Kind.ACCEPTED
+    ((received, _),) = wire.host.messages
+    assert (received.sender, received.is_utf8) == (envelope.sender, True)
+    (recipient,) = received.recipients
+    assert (recipient.address, recipient.dsn.orcpt) == (envelope.recipient, dsn.orcpt)
+
+
 @settings(max_examples=80, deadline=None)
 @given(
     st.lists(st.sampled_from([b"\r\n", b".", b"x", b"\r\n.\r\n", b"..", b"\r\n.x\r\n"]), max_size=20).map(b"".join),

@@ -40,6 +40,7 @@ MX = ServerPolicy(
     asks_recipient=True,
 )
 TRANSACTION = b"EHLO c\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n"
+CHUNKS = TRANSACTION.replace(b"DATA", b"BDAT 5") + b"one\r\n"
 QUEUED = reply(250, "2.0.0", "Ok, queued as 1")
 
 
@@ -227,6 +228,15 @@ def test_answer_that_nobody_asked_for_is_a_mistake() -> None:
         Run().session.answer(QUEUED)
 
 
+@pytest.mark.parametrize("count", [1000, 20_000])
+def test_as_many_recipients_as_were_promised_fit_in_however_long_they_are(count: int) -> None:
+    policy = ServerPolicy("m.example", requires_tls=False, requires_auth=False, max_recipients=count)
+    long = ".".join(["d" * 63] * 3)[:185] + ".net"
+    run = Run(policy).feed(b"EHLO c\r\nMAIL FROM:<%b@%b> RET=HDRS\r\n" % (b"a" * 64, long.encode()))
+    run.feed(*[f"RCPT TO:<{n:064}@{long}>\r\n".encode() for n in range(count + 1)])
+    assert run.codes == [250, 250, *[250] * count, 452]
+
+
 def test_envelope_of_hostile_size_is_bounded() -> None:
     run = Run().feed(b"EHLO c\r\nMAIL FROM:<a@example.com>\r\n")
     long = b"RCPT TO:<b@example.net> ORCPT=rfc822;" + b"x" * 480 + b"\r\n"
@@ -249,6 +259,9 @@ _FRAGMENTS = [
     b"dXNlcg==\r\n",
     b"*\r\n",
     b"BDAT 5\r\n",
+    b"BDAT 0 LAST\r\n",
+    b"BDAT 7 LAST\r\n",
+    CHUNKS,
     b"RSET\r\n",
     b"QUIT\r\n",
     b".\r\n",
@@ -268,8 +281,12 @@ _FRAGMENTS = [
     b"GET / HTTP/1.1\r\n",
 ]
 _text = st.lists(st.sampled_from(_FRAGMENTS) | st.binary(max_size=6), max_size=14).map(b"".join)
-# half of the streams get into a body for certain
-stream = _text | st.builds(lambda text, rest: TRANSACTION + text + b"\r\n.\r\n" + rest, _text, _text)
+# most of the streams get into a body for certain
+stream = (
+    _text
+    | st.builds(lambda text, rest: TRANSACTION + text + b"\r\n.\r\n" + rest, _text, _text)
+    | st.builds(lambda text, rest: CHUNKS + b"BDAT %d LAST\r\n" % len(text) + text + rest, _text, _text)
+)
 policy = st.sampled_from([OPEN, MX])
 
 
@@ -348,7 +365,8 @@ def test_any_octets_end_well_and_no_message_comes_without_its_transaction(policy
             begun -= 1
         assert begun in (0, 1)
     messages = sum(isinstance(fact, MessageReceived) for fact in run.facts)
-    assert messages <= min(octets.count(b"MAIL FROM"), octets.count(b"RCPT TO"), octets.count(b"\r\n.\r\n"))
+    ends = octets.count(b"\r\n.\r\n") + octets.count(b" LAST\r\n")
+    assert messages <= min(octets.count(b"MAIL FROM"), octets.count(b"RCPT TO"), ends)
 
 
 @given(stream)
@@ -361,6 +379,94 @@ def test_body_survives_stuffing_and_unstuffing(text: bytes) -> None:
     assert run.settled[-2] == content
 
 
+@given(stream, st.data())
+@settings(max_examples=150, deadline=None)
+def test_content_is_the_same_wherever_chunks_are_cut(octets: bytes, data: st.DataObject) -> None:
+    text = octets.replace(b"\0", b"")
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=5)))
+    pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    chunks = b"".join(b"BDAT %d\r\n%b" % (len(piece), piece) for piece in pieces) + b"BDAT 0 LAST\r\n"
+    large = ServerPolicy("m.example", requires_tls=False, requires_auth=False)
+    run = Run(large).feed(TRANSACTION.replace(b"DATA\r\n", chunks))
+    mended = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+    assert run.settled[-2] == (mended if not mended or mended.endswith(b"\r\n") else mended + b"\r\n")
+
+
+def test_chunk_is_handed_on_as_it_arrives_and_nothing_of_it_waits() -> None:
+    run = Run().feed(TRANSACTION.replace(b"DATA", b"BDAT 2000 LAST"))
+    assert run.session.is_in_body
+    for _ in range(20):
+        run.feed(b"x" * 99 + b"\n")
+        assert run.session.waiting_octets == 0
+    assert run.settled[-2] == (b"x" * 99 + b"\r\n") * 20
+    assert not run.session.is_in_body
+
+
+def test_oversize_chunk_is_neither_kept_nor_executed() -> None:
+    run = Run().feed(TRANSACTION.replace(b"DATA", b"BDAT 2000000 LAST"), *[b"QUIT\r\nQUIT" * 100] * 1999)
+    assert run.codes == [250, 250, 250]
+    assert run.session.is_in_body
+    run.feed(b"QUIT\r\nQUIT" * 100, b"NOOP\r\n")
+    assert run.codes == [250, 250, 250, 552, 250]
+    assert not any(isinstance(fact, BodyPart) for fact in run.facts)
+    assert run.facts[-1] == MessageRefused()
+
+
+def test_refused_chunk_counts_as_body_until_it_is_gone() -> None:
+    run = Run().feed(b"EHLO c\r\nBDAT 100\r\n" + b"x" * 99)
+    assert run.session.is_in_body
+    assert run.codes == [250]
+    before = run.session.progress
+    run.feed(b"y")
+    assert run.codes == [250, 503]
+    assert not run.session.is_in_body
+    assert run.session.progress > before
+
+
+def test_end_of_input_within_chunks_leaves_nothing() -> None:
+    for end in (b"", b"BDAT 5 LAST\r\nsix\r"):
+        run = Run().feed(CHUNKS + end)
+        run.session.receive_eof()
+        run.pump()
+        assert run.facts[-1] == Ended(is_wished=True)
+        assert not any(isinstance(fact, MessageReceived) for fact in run.facts)
+
+
+def test_drain_waits_for_the_last_chunk() -> None:
+    run = Run().feed(CHUNKS)
+    run.session.drain(reply(421, "4.3.2", "Closing"))
+    run.pump()
+    assert run.codes[-1] == 250
+    run.feed(b"BDAT 5 LAST\r\ntwo\r\nNOOP\r\n")
+    assert run.codes[-2:] == [250, 421]
+    assert run.facts[-1] == Ended()
+
+
+def test_chunks_of_nothing_do_not_go_on_for_ever() -> None:
+    run = Run().feed(CHUNKS, b"BDAT 0\r\n" * 200)
+    assert run.codes[-1] == 421
+    assert run.facts[-1] == Ended()
+
+
+def test_a_pipeline_behind_a_refused_chunk_is_answered_one_by_one() -> None:
+    run = Run().feed(TRANSACTION.replace(b"DATA", b"BDAT 1") + b"\0" + b"BDAT 6\r\nQUIT\r\n" * 50 + b"RSET\r\n")
+    assert run.codes == [250, 250, 250, 554, *[503] * 50, 250]
+
+
+def test_message_in_utf8_is_told_so() -> None:
+    run = Run().feed(TRANSACTION.replace(b"com>", b"com> SMTPUTF8") + b"x\r\n.\r\n")
+    assert isinstance(run.facts[-1], MessageReceived)
+    assert run.facts[-1].envelope.is_utf8
+
+
+@pytest.mark.parametrize(("is_hurried", "replies"), [(True, [250, 500, 421]), (False, [250, *[500] * 10, 421])])
+def test_mistakes_are_not_borne_with_in_a_hurry(is_hurried: bool, replies: list[int]) -> None:
+    run = Run()
+    run.session.hurry(is_hurried=is_hurried)
+    run.feed(b"EHLO c\r\n" + b"WHAT\r\n" * 20)
+    assert run.codes == replies
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -369,6 +475,9 @@ def test_body_survives_stuffing_and_unstuffing(text: bytes) -> None:
         lambda n: TRANSACTION + b"\n" * n,
         lambda n: b"RSET " * n,
         lambda n: b"\r" * n,
+        lambda n: TRANSACTION.replace(b"DATA", b"BDAT 1000000") + b"\r" * n,
+        lambda n: TRANSACTION.replace(b"DATA\r\n", b"BDAT 1\r\n\r" * (n // 9)),
+        lambda n: b"BDAT 1000000\r\n" + b"\n" * n,
     ],
 )
 def test_octets_that_come_one_by_one_cost_linear_time(make: Callable[[int], bytes]) -> None:

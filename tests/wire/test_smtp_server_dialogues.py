@@ -18,7 +18,17 @@ from smtpeter.wire.smtp_server import (
     TlsRequested,
 )
 from tests import dialogues
-from tests.dialogues import Dialogue, Expect, ExpectEnd, ExpectMessage, Send, SendEof, StartTls, all_dialogues
+from tests.dialogues import (
+    Dialogue,
+    Expect,
+    ExpectEnd,
+    ExpectMessage,
+    ExpectOffers,
+    Send,
+    SendEof,
+    StartTls,
+    all_dialogues,
+)
 
 
 class Pump:
@@ -45,6 +55,10 @@ class Pump:
                 case _:
                     self.session.answer(self.judge(fact))
         self.heard += self.session.take_output()
+
+    def hear(self) -> str:
+        line, _, self.heard = self.heard.partition(b"\r\n")
+        return line.decode()
 
     def judge(self, question: Question) -> Reply:
         match question:
@@ -80,8 +94,12 @@ def test_dialogue(dialogue: Dialogue) -> None:
                 assert pump.session.state is State.HANDSHAKE
                 pump.session.tls_started()
             case Expect():
-                line, _, pump.heard = pump.heard.partition(b"\r\n")
-                assert step.matches(line.decode()), f"{step.pattern!r} expected, heard {line!r}"
+                line = pump.hear()
+                assert step.matches(line), f"{step.pattern!r} expected, heard {line!r}"
+            case ExpectOffers():
+                while (line := pump.hear()).startswith("250-"):
+                    pass
+                assert line.startswith("250 "), f"the end of the offers expected, heard {line!r}"
             case ExpectEnd():
                 assert pump.is_ended and pump.heard == b""
             case ExpectMessage(body):
