@@ -95,6 +95,26 @@ async def test_a_sandbox_token_sends_again_into_the_sandbox_only(house: RestHous
     assert record.lane == DISCARD_LANE
 
 
+async def test_sending_again_with_one_key_sends_once(house: RestHouse) -> None:
+    one, other = await house.accept("jane@example.org", "bob@example.org")
+    key = {"Idempotency-Key": "again-1"}
+    first = await house.call("POST", "/v1/resend", json={"message": one}, headers=key)
+    second = await house.call("POST", "/v1/resend/", json={"message": one}, headers=key)
+    assert (second.status_code, second.content) == (200, first.content)
+    assert len((await house.call("GET", "/v1/messages")).json()) == 3
+    third = await house.call("POST", "/v1/resend", json={"message": other}, headers=key)
+    assert error(third)[:2] == (409, "idempotency_mismatch")
+
+
+async def test_what_a_sandbox_token_sends_goes_into_the_sandbox(house: RestHouse) -> None:
+    given = {"recipient": "jane@example.org", "from": "joe@example.com", "text": "x"}
+    for token, is_sandbox in (("sandbox", True), ("all", False)):
+        (id,) = (await house.call("POST", "/v1/send", json=given, token=token)).json()
+        record = await house.intake.store.read(message_record, MessageQuery(house.accounts[MINE].id, id))
+        assert record is not None
+        assert record.options.is_sandbox is is_sandbox
+
+
 async def test_sending_again_needs_a_message(house: RestHouse) -> None:
     assert error(await house.call("POST", "/v1/resend", json={})) == (400, "invalid_request", "message")
     for id in ("0" * 20, "short", "a'b"):

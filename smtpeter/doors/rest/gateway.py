@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from smtpeter.intake.accept import Outcome
+from smtpeter.intake.accept import Outcome, Resent
 from smtpeter.intake.repeats import Idempotency
 from smtpeter.model.account import Account, AccountId, Features, Identity, Login, Token
 from smtpeter.model.event import Event
@@ -93,14 +93,6 @@ class SuppressionView:
     message: MessageId | None
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
-    """A message that was sent again: its new id, and the recipient as it was given the first time."""
-
-    id: MessageId
-    recipient: str
-
-
 class Cancelling(StrEnum):
     """What became of the wish to cancel a message."""
 
@@ -159,7 +151,9 @@ class Gateway(Protocol):
     async def cancel(self, account: AccountId, id: MessageId) -> Cancelling | None:
         """Takes the message out of the queue, unless it is too late; None when there is no such message."""
 
-    async def resend(self, identity: Identity, id: MessageId, received: Received) -> Again | None:
+    async def resend(
+        self, identity: Identity, id: MessageId, received: Received, idempotency: Idempotency[Resent] | None
+    ) -> Resent | Answer | None:
         """Accepts the message anew; None when there is no such message or its content is no longer kept.
 
         Raises Refused.

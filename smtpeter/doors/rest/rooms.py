@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from smtpeter.content.render import content_of, source_of
 from smtpeter.doors.rest.gateway import (
-    Again,
     Cancelling,
     EventView,
     LoginWish,
@@ -109,10 +108,11 @@ class Rooms:
             return content_of(message, hostname=self._hostname)
         return as_sent.block + content_of(message, hostname=self._hostname, transfer=as_sent.transfer)
 
-    async def resend(self, identity: Identity, id: MessageId, received: Received) -> Again | None:
+    async def resend(
+        self, identity: Identity, id: MessageId, received: Received, idempotency: Idempotency[Resent] | None
+    ) -> Resent | Answer | None:
         """Accepts the message anew. Raises Refused."""
-        again = await self._intake.resend(identity, id, received)
-        return Again(again.id, again.recipient) if isinstance(again, Resent) else None
+        return await self._intake.resend(identity, id, received, idempotency)
 
     async def search(self, account: AccountId, wanted: MessageFilter) -> MessagePage:
         """Gives a page of the messages that fit."""

@@ -2,20 +2,27 @@
 
 from starlette.responses import Response
 
-from smtpeter.doors.rest.call import Call, json_response, no_such_message
+from smtpeter.doors.rest.call import Call, json_response, no_such_message, repeated
 from smtpeter.doors.rest.declare import Answer, Operation, Property, Route, Table
 from smtpeter.doors.rest.kinds import text
+from smtpeter.intake.accept import Resent
 from smtpeter.model.message import MessageId, Received, is_message_id
+from smtpeter.store import answers
 
 
 async def resend(call: Call) -> Response:
     """Accepts the message anew and answers `{new id: recipient}`; its events go to the new id."""
-    given = await call.read_body()
-    id = given["message"]
-    received = Received("HTTPS" if call.client.is_secure else "HTTP", client_ip=call.client.ip)
-    again = await call.gateway.resend(call.identity, MessageId(id), received) if is_message_id(id) else None
-    if again is None:
+    id = (await call.read_body())["message"]
+    if not is_message_id(id):
         raise no_such_message()
+    received = Received("HTTPS" if call.client.is_secure else "HTTP", client_ip=call.client.ip)
+    told = await call.gateway.resend(call.identity, MessageId(id), received, call.idempotency(_answer))
+    if told is None:
+        raise no_such_message()
+    return repeated(told) if isinstance(told, answers.Answer) else _answer(told)
+
+
+def _answer(again: Resent) -> Response:
     return json_response({again.id: again.recipient})
 
 
@@ -33,6 +40,10 @@ _RESEND = Operation(
     (_AGAIN,),
     "It is built from what was handed in then, and has a new id; what happens to it is told under that one.",
     body=Table(_MESSAGE),
-    refusals=("not_found", "sender_domain_not_approved", "account_suspended"),
+    refusals=(
+        *("not_found", "sender_domain_not_approved", "account_suspended", "message_too_large"),
+        *("insufficient_storage", "shutting_down"),
+    ),
+    is_repeatable=True,
 )
 ROUTES = (Route("resend", {"POST": _RESEND}),)
