@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from smtpeter.client import (
     Mail,
     Mailbox,
     NotFound,
+    Receipt,
     Refusal,
     Search,
     TokenWish,
@@ -117,6 +119,23 @@ def test_same_key_sends_one_mail(gateway: Gateway, using: Ask) -> None:
     assert len(gateway.captured(recipient)) == 1
     with pytest.raises(Conflict):
         using(lambda client: client.send(a_mail(recipient, text="Other."), idempotency_key=key))
+
+
+def test_call_repeated_after_a_killed_gateway_is_up_again_is_the_same_mail(new_gateway: Callable[..., Gateway]) -> None:
+    recipient = an_address()
+
+    def send(gateway: Gateway) -> Receipt:
+        with Client(gateway.ready["rest"], gateway.token) as client:
+            return client.send(a_mail(recipient), idempotency_key="order-4711")
+
+    gateway = new_gateway()
+    first = send(gateway)
+    gateway.discard()
+    gateway.start()
+    assert send(gateway) == first
+    gateway.event(first.id, "delivery")
+    with Client(gateway.ready["rest"], gateway.token) as client:
+        assert [found.id for found in client.search(Search(recipient=recipient))] == [first.id]
 
 
 @both
