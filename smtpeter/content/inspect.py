@@ -14,7 +14,7 @@ from smtpeter.content.options import NOTHING, OptionHeaders, read_options
 from smtpeter.model.address import AddressError
 from smtpeter.model.parts import Mailbox
 from smtpeter.model.refusal import Refused
-from smtpeter.wire.encoded_words import decode_unlabelled, decode_value
+from smtpeter.wire.encoded_words import decode_value
 from smtpeter.wire.headers import Field, check_hops, check_limits, find, has_long_line, read_fields, split
 from smtpeter.wire.mailboxes import parse_field
 from smtpeter.wire.mend import mend
@@ -85,7 +85,7 @@ def _senders(fields: Sequence[Field]) -> tuple[Mailbox, ...]:
 
 def _options(fields: Sequence[Field]) -> OptionHeaders:
     named = [field for field in fields if field.name.startswith(b"x-smtpeter-")]
-    return read_options([(field.name.decode("ascii"), decode_unlabelled(field.value)) for field in named])
+    return read_options([(field.name.decode("ascii"), decode_value(field.value)) for field in named])
 
 
 def _check_octets(mime: bytes) -> None:

@@ -11,6 +11,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
 
 from smtpeter.model.account import Features
 from smtpeter.model.refusal import Refused
@@ -18,6 +21,8 @@ from smtpeter.model.refusal import Refused
 PREFIX = "x-smtpeter-"
 MAX_TAGS = 32
 MAX_TAG = 128
+MAX_METADATA_OCTETS = 4096
+MAX_METADATA_DEPTH = 64  # limit L15
 
 # the name behind the prefix -> the property it sets; the second spelling of four of them is that of older documents
 _NAMES = {
@@ -34,15 +39,21 @@ _NAMES = {
     "tags": "tags",
     "stream": "stream",
     "maxdelivertime": "maxdelivertime",
+    "sendat": "sendat",
+    "metadata": "metadata",
 }
-_NOT_AVAILABLE = frozenset({"template", "data", "sendat", "metadata"})
+_NOT_AVAILABLE = frozenset({"template", "data"})
 _SWITCHES = frozenset({"inlinecss", "trackclicks", "trackopens", "trackbounces", "preventscam"})
 _BOOLEANS = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
     **dict.fromkeys(("false", "0", "no", "off"), False),
 }
-_STREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_STREAM = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
 _MOMENT = re.compile(r"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)\Z", re.ASCII)
+# the extended formats of ISO 8601 that are in use; without a zone it is UTC
+_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:[.,]\d{1,6})?)?(?:Z|[+-]\d\d(?::?\d\d)?)?\Z", re.ASCII)
+_BRACKETS = re.compile(r"[\[\]{}]")
+_STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+"')
 _NO_TAG = re.compile(r"[\s;\x00-\x1f\x7f-\x9f]")
 
 
@@ -93,6 +104,8 @@ def _read(found: dict[str, tuple[str, str]]) -> OptionHeaders:
         tags=_tags(*found["tags"]) if "tags" in found else None,
         stream=_stream(*found["stream"]) if "stream" in found else None,
         max_deliver_time=_moment(*found["maxdelivertime"]) if "maxdelivertime" in found else None,
+        send_at=_any_moment(*found["sendat"]) if "sendat" in found else None,
+        metadata=_metadata(*found["metadata"]) if "metadata" in found else None,
     )
 
 
@@ -139,7 +152,7 @@ def tags_fault(tags: Iterable[str]) -> str:
 
 def _stream(name: str, text: str) -> str:
     if not _STREAM.match(text):
-        raise _invalid(name, "a stream is named by up to 64 letters, digits, dots, hyphens and underscores")
+        raise _invalid(name, "a stream is named by up to 32 lower-case letters, digits and hyphens")
     return text
 
 
@@ -148,6 +161,37 @@ def _moment(name: str, text: str) -> datetime:
     if moment is None:
         raise _invalid(name, "write the time as YYYY-MM-DD hh:mm:ss, in UTC")
     return moment
+
+
+def _any_moment(name: str, text: str) -> datetime:
+    moment = parse_iso_moment(text) or parse_moment(text)
+    if moment is None:
+        raise _invalid(name, "write the time as YYYY-MM-DD hh:mm:ss, in UTC, or as 2027-01-31T18:30:00+01:00")
+    return moment
+
+
+def _metadata(name: str, text: str) -> str:
+    """Gives the object as JSON text in its shortest form, "" for an empty one."""
+    fault = f"write a JSON object of at most {MAX_METADATA_OCTETS} bytes"
+    if len(text) > 2 * MAX_METADATA_OCTETS or _depth(text) > MAX_METADATA_DEPTH:
+        raise _invalid(name, fault)
+    try:
+        value = msgspec.json.decode(text.encode(), type=dict[str, Any])
+        encoded = msgspec.json.encode(value)
+    except (msgspec.DecodeError, ValueError):
+        raise _invalid(name, fault) from None
+    if len(encoded) > MAX_METADATA_OCTETS:
+        raise _invalid(name, fault)
+    return encoded.decode() if value else ""
+
+
+def _depth(text: str) -> int:
+    """Gives how deep the brackets of a JSON text are nested."""
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def parse_moment(text: str) -> datetime | None:
@@ -159,4 +203,15 @@ def parse_moment(text: str) -> datetime | None:
     try:
         return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
+        return None
+
+
+def parse_iso_moment(text: str) -> datetime | None:
+    """Gives the moment that an ISO 8601 text names, None when it is anything else or does not exist."""
+    if not _ISO.match(text):
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace(",", "."))
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None

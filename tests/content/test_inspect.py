@@ -94,3 +94,16 @@ def test_any_octets_are_understood_or_refused(mail):
     except Refused:
         return
     assert seen.senders and seen.from_domains
+
+
+def test_option_headers_are_read_folded_encoded_and_in_utf8():
+    mail = (
+        "From: a@example.com\r\n"
+        'X-SMTPeter-Metadata: {"order": 1234,\r\n "who": "jo\u00eb"}\r\n'
+        "X-SMTPeter-Tags: =?utf-8?q?b=C3=BCcher?=, two\r\n"
+        "X-SMTPeter-SendAt: 2026-11-23\r\n 01:02:03\r\n\r\nx\r\n"
+    )
+    options = inspect(mail.encode()).options
+    assert options.metadata == '{"order":1234,"who":"jo\u00eb"}'
+    assert options.tags == ("b\u00fccher", "two")
+    assert options.send_at is not None

@@ -60,6 +60,28 @@ def test_unknown_names_and_silence_say_nothing():
         ("x-smtpeter-tags", "x" * 129),
         ("x-smtpeter-tags", ",".join(map(str, range(33)))),
         ("x-smtpeter-stream", "a b"),
+        ("x-smtpeter-stream", "Bulk"),
+        ("x-smtpeter-stream", "-a"),
+        ("x-smtpeter-stream", "x" * 33),
+        ("x-smtpeter-stream", ""),
+        ("x-smtpeter-sendat", "tomorrow"),
+        ("x-smtpeter-sendat", ""),
+        ("x-smtpeter-sendat", "2026-02-30T00:00:00Z"),
+        ("x-smtpeter-sendat", "0001-01-01T00:00:00+23:00"),
+        ("x-smtpeter-sendat", "2026-11-23"),
+        ("x-smtpeter-metadata", ""),
+        ("x-smtpeter-metadata", "[]"),
+        ("x-smtpeter-metadata", '"x"'),
+        ("x-smtpeter-metadata", "{'a': 1}"),
+        ("x-smtpeter-metadata", '{"a": NaN}'),
+        ("x-smtpeter-metadata", '{"a": 1e999}'),
+        ("x-smtpeter-metadata", '{"a": 1} {}'),
+        ("x-smtpeter-metadata", '{"a":"' + "x" * 4089 + '"}'),
+        ("x-smtpeter-metadata", '{"a":"' + "\u00eb" * 2045 + '"}'),
+        ("x-smtpeter-metadata", '{"a":' + "[" * 64 + "]" * 64 + "}"),
+        ("x-smtpeter-metadata", "{" * 100_000),
+        ("x-smtpeter-metadata", '{"b":"' + "]" * 1500 + '","a":' + "[" * 1500 + "]" * 1500 + "}"),
+        ("x-smtpeter-metadata", '{"a":"\ud800"}'),
         ("x-smtpeter-maxdelivertime", "2026-02-30 00:00:00"),
         ("x-smtpeter-maxdelivertime", "2026-02-03T00:00:00"),
     ],
@@ -75,7 +97,35 @@ def test_the_limits_of_tags_themselves_are_taken():
     assert len(read_options([("x-smtpeter-tags", ",".join(str(n).rjust(128, "t") for n in range(32)))]).tags) == 32
 
 
-@pytest.mark.parametrize("name", ["template", "data", "sendat", "metadata"])
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-23 01:02:03", datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)),
+        ("2026-11-23T01:02:03Z", datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)),
+        ("2026-11-23T01:02:03+01:00", datetime(2026, 11, 23, 0, 2, 3, tzinfo=UTC)),
+        ("2026-11-23T01:02:03,5-0130", datetime(2026, 11, 23, 2, 32, 3, 500000, tzinfo=UTC)),
+        ("2026-11-23T01:02", datetime(2026, 11, 23, 1, 2, tzinfo=UTC)),
+    ],
+)
+def test_a_time_to_send_is_read_in_both_forms(text, moment):
+    assert read_options([("X-SMTPeter-SendAt", text)]).send_at == moment
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        (' {"order": 1234, "who": ["jo\u00eb", null]} ', '{"order":1234,"who":["jo\u00eb",null]}'),
+        ('{"a":"\\u00eb"}', '{"a":"\u00eb"}'),
+        ('{"a":"' + "x" * 4088 + '"}', '{"a":"' + "x" * 4088 + '"}'),
+        ('{"a":' + "[" * 63 + "]" * 63 + "}", '{"a":' + "[" * 63 + "]" * 63 + "}"),
+        ("{}", ""),
+    ],
+)
+def test_metadata_is_kept_as_json(text, stored):
+    assert read_options([("x-smtpeter-metadata", text)]).metadata == stored
+
+
+@pytest.mark.parametrize("name", ["template", "data"])
 def test_what_this_release_does_not_do_is_refused_and_not_ignored(name):
     with pytest.raises(Refused) as refused:
         read_options([(f"X-SMTPeter-{name.title()}", "1")])
