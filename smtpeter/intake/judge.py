@@ -5,7 +5,7 @@ The one place of intake that says yes or no to a draft; what is refused is a lin
 Raises `Refused`, and StoreUnavailable when the sender domains cannot be read.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from smtpeter.content import compose, inspect
@@ -54,7 +54,8 @@ class Judge:
         await self._check_sender(identity, content.from_domains)
         now = self._world.clock.now()
         options = merged(identity, draft.options, content.headers, now, self._settings.expire_after)
-        return self._submission(identity, replace(draft, recipients=recipients, options=options), content, now)
+        judged = Draft(draft.envelope, recipients, draft.source, options, draft.received)
+        return self._submission(identity, judged, content, now)
 
     async def again(self, identity: Identity, message: Message, received: Received) -> Submission:
         """Gives the submission that sends a message of the account once more. Raises Refused, StoreUnavailable."""

@@ -6,6 +6,7 @@ Raises Refused for options that cannot be kept together or in time.
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from smtpeter.content.options import OptionHeaders
 from smtpeter.model.account import Features, Identity
@@ -32,11 +33,10 @@ def merged(
     identity: Identity, said: Options, headers: OptionHeaders, now: datetime, expire_after: timedelta
 ) -> Options:
     """Gives the options with precedence account < login < call < x-smtpeter headers (smtp-api.md)."""
-    features = headers.features.over(said.features).over(identity.features).over(identity.account.features)
     send_at = _checked_send_at(headers.send_at or said.send_at, now)
     return replace(
         said,
-        features=features,
+        features=_features(headers.features, said.features, identity.features, identity.account.features),
         tags=headers.tags if headers.tags is not None else said.tags,
         max_deliver_time=_expiry(headers.max_deliver_time or said.max_deliver_time, send_at, now, expire_after),
         stream=_checked_stream(headers.stream or said.stream),
@@ -55,6 +55,15 @@ def sent_again(identity: Identity, first: Options, now: datetime, expire_after: 
 def properties(features: Features) -> str:
     """Gives the switched-on features as the attempt record shows them, joined by ";"."""
     return ";".join(name for name in FEATURE_ORDER if getattr(features, name))
+
+
+@lru_cache(1024)
+def _features(*levels: Features) -> Features:
+    """Gives the settings of the first level that says something; most submissions of an account share them."""
+    first, *others = levels
+    for lower in others:
+        first = first.over(lower)
+    return first
 
 
 def _checked_send_at(send_at: datetime | None, now: datetime) -> datetime | None:

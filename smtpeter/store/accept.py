@@ -121,9 +121,10 @@ def _accept(items: list[AcceptItem]) -> Plan[list[tuple[MessageId, ...]]]:
         if item.idempotency is not None:
             yield from answers.keep(item.idempotency)
         accepted_ms = to_ms(item.submission.accepted)
-        sources.append(_source_row(item, accepted_ms))
+        expires_ms = to_ms(_expires(item.submission))
+        sources.append(_source_row(item, accepted_ms, expires_ms))
         ids = tuple(message_id(item.submission.id, place) for place in range(len(item.submission.recipients)))
-        messages += _message_rows(item, ids, accepted_ms)
+        messages += _message_rows(item, ids, accepted_ms, expires_ms)
         fields = to_json(Accepted(item.properties))
         facts += [(id, Accepted.name, accepted_ms, fields) for id in ids]
         facts += [events.row_of(ids[place], accepted_ms, failure_of(entry)) for place, entry in item.suppressed.items()]
@@ -144,14 +145,14 @@ def _expires(submission: Submission) -> datetime:
     return submission.options.max_deliver_time or first_due(submission) + DEFAULT_LIFE
 
 
-def _source_row(item: AcceptItem, accepted_ms: int) -> tuple[object, ...]:
+def _source_row(item: AcceptItem, accepted_ms: int, expires_ms: int) -> tuple[object, ...]:
     submission = item.submission
     source = submission.source
     return (
         submission.id,
         submission.account,
         accepted_ms,
-        to_ms(_expires(submission)),
+        expires_ms,
         submission.envelope,
         submission.from_domain,
         clean(submission.subject),
@@ -164,17 +165,18 @@ def _source_row(item: AcceptItem, accepted_ms: int) -> tuple[object, ...]:
     )
 
 
-def _message_rows(item: AcceptItem, ids: tuple[MessageId, ...], accepted_ms: int) -> list[tuple[object, ...]]:
+def _message_rows(
+    item: AcceptItem, ids: tuple[MessageId, ...], accepted_ms: int, expires_ms: int
+) -> list[tuple[object, ...]]:
     submission, booked = item.submission, item.booked
     if not submission.recipients:
         raise ValueError("a submission has at least one recipient")
     if booked is not None and None in item.lanes:
         raise ValueError("a message is born claimed only with a lane")
-    first_ms = to_ms(first_due(submission))
+    first_ms = accepted_ms if submission.options.send_at is None else to_ms(first_due(submission))
     due_ms = first_ms if booked is None else to_ms(booked.until)
     worker = None if booked is None else booked.worker
     claim = 0 if booked is None else 1
-    expires_ms = to_ms(_expires(submission))
     priority = 0 if submission.options.stream == "transactional" else 1
     is_waiting = booked is not None or first_ms > accepted_ms
     rows = []
