@@ -121,18 +121,6 @@ class Call:
             body = body.replace(boundary.encode("latin-1"), b"")
         return hashlib.blake2b(b"%b\n%b" % (self.path.encode(), body), digest_size=32).digest()
 
-    def parameters(self, *known: str) -> dict[str, str]:
-        """Gives the known parameters of the query; others are reported. Raises Problem when one is given twice."""
-        taken: dict[str, str] = {}
-        for name, value in self.query.items():
-            if name not in known:
-                self.unknown.append(name)
-            elif isinstance(value, str):
-                taken[name] = value
-            else:
-                raise Problem("invalid_parameter", field=name, reason=f"The parameter {name} must be given once")
-        return taken
-
 
 def no_such_message() -> Problem:
     """The 404 for an id that is unknown, malformed, of another account, or no longer kept: always the same (W1)."""
