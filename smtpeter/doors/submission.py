@@ -60,6 +60,11 @@ class Turnstile:
             self._visits[peer_ip].open += 1
         return True
 
+    @property
+    def is_crowded(self) -> bool:
+        """True while at least nine of ten places are taken."""
+        return self._open * 10 >= self._settings.max_connections * 9
+
     def leave(self, peer_ip: str) -> None:
         """Counts the end of a connection that had entered."""
         self._open -= 1
@@ -117,6 +122,10 @@ class SubmissionDoor:
         if not self._turnstile.enter(peer_ip, is_trusted or (is_local and self._is_development)):
             return TOO_MANY
         return Admission(self._loopback_policy if is_local else self._policy, is_trusted)
+
+    def is_crowded(self) -> bool:
+        """True while nearly all connections of L9 are taken."""
+        return self._turnstile.is_crowded
 
     def released(self, peer_ip: str) -> None:
         """An admitted connection has ended."""

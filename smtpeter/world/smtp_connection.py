@@ -26,7 +26,7 @@ from smtpeter.wire.smtp_facts import (
 from smtpeter.wire.smtp_server import Session
 from smtpeter.world.smtp_door import Settings
 from smtpeter.world.smtp_handshake import start_tls, tls_facts
-from smtpeter.world.smtp_patience import Pace
+from smtpeter.world.smtp_patience import Pace, hurried
 from smtpeter.world.smtp_visitor import Visitor
 
 MAX_WAITING_OCTETS = 65536
@@ -52,7 +52,7 @@ class Connection(asyncio.Protocol):
         self._is_reading_paused = self._is_writing_paused = self._is_shaking_hands = self._is_gone = False
         self._early = b""
         self._ending_since: float | None = None
-        self._patience = settings.patience
+        self._usual_patience = self._patience = settings.patience
         self._progress_at = self._accepted_at = self._loop.time()
         self._pace = Pace()
         self._progress_seen = self._octets_in = 0
@@ -127,13 +127,14 @@ class Connection(asyncio.Protocol):
         verdict = SHUTTING_DOWN if self._is_draining else settings.door.admit(ip, local_port)
         if isinstance(verdict, Reply):
             return verdict
-        self._patience = verdict.patience or settings.patience
+        self._usual_patience = verdict.patience or settings.patience
         policy = verdict.policy
         if policy.has_tls and settings.tls is None:
             policy = replace(policy, has_tls=False)
         self._is_shaking_hands = implicit = settings.is_implicit_tls
         self._session = Session(policy, is_tls=implicit, is_trusted=verdict.is_trusted)
         self._visitor = Visitor(settings, verdict, ip, local_port)
+        self.hurry(is_hurried=settings.door.is_crowded())
         return None
 
     @property
@@ -152,6 +153,12 @@ class Connection(asyncio.Protocol):
         """Closes at once."""
         if self._transport is not None:
             self._transport.abort()
+
+    def hurry(self, *, is_hurried: bool) -> None:
+        """Says whether others wait for the place of this client."""
+        self._patience = hurried(self._usual_patience) if is_hurried else self._usual_patience
+        if self._session is not None:
+            self._session.hurry(is_hurried=is_hurried)
 
     def check(self, now: float) -> None:
         """Ends what has used up its time; `now` on the clock of the event loop."""

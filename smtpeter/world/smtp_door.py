@@ -51,6 +51,9 @@ class SmtpDoor(Protocol):
     def admit(self, peer_ip: str, local_port: int) -> Admission | Reply:
         """Judges a new connection before any work; a Reply is sent and the connection closed."""
 
+    def is_crowded(self) -> bool:
+        """True while nearly all places are taken: who is slow or errs has to go then."""
+
     def released(self, peer_ip: str) -> None:
         """Hears that a connection which was admitted is gone."""
 

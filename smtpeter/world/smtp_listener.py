@@ -62,7 +62,9 @@ class Listener:
 
     def check(self, now: float) -> None:
         """Ends connections whose time is used up at `now`, on the clock of the event loop."""
+        is_crowded = self._settings.door.is_crowded()
         for connection in tuple(self._connections):
+            connection.hurry(is_hurried=is_crowded)
             connection.check(now)
 
     async def drain(self, max_seconds: float = 30.0) -> None:

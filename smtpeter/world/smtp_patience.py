@@ -1,9 +1,13 @@
 """How long an SMTP client may take: the limits, and the pace of a body.
 
 Limits are totals (L13), not gaps between octets, since a client that sends an octet now and then would never be late.
+When nearly all places are taken they shrink, so that those who only hold one make room for those who use it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+HURRIED_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,17 @@ class Patience:
     octets_per_second: float = 500.0
     handshake_seconds: float = 60.0
     login_delay_seconds: float = 1.0  # after the first failed login, growing by as much with each
+
+
+@lru_cache(maxsize=64)
+def hurried(patience: Patience) -> Patience:
+    """Gives the limits for when nearly all places are taken; none is longer than before."""
+    return replace(
+        patience,
+        command_seconds=min(patience.command_seconds, HURRIED_SECONDS),
+        window_seconds=min(patience.window_seconds, HURRIED_SECONDS),
+        handshake_seconds=min(patience.handshake_seconds, HURRIED_SECONDS),
+    )
 
 
 class Pace:

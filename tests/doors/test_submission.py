@@ -62,6 +62,18 @@ def test_only_so_many_connections_in_all_even_from_trusted_addresses() -> None:
     assert [turnstile.enter(f"192.0.2.{n}", is_exempt=True) for n in range(5)] == [True] * 4 + [False]
 
 
+def test_nine_of_ten_places_are_a_crowd() -> None:
+    turnstile = Turnstile(HandClock(), replace(SETTINGS, max_connections=10))
+    crowded = []
+    for n in range(10):
+        assert turnstile.enter(f"192.0.2.{n}", is_exempt=False)
+        crowded.append(turnstile.is_crowded)
+    assert crowded == [False] * 8 + [True] * 2
+    turnstile.leave("192.0.2.0")
+    turnstile.leave("192.0.2.1")
+    assert not turnstile.is_crowded
+
+
 def test_only_so_many_new_connections_in_a_minute() -> None:
     clock = HandClock()
     turnstile = Turnstile(clock, SETTINGS)

@@ -49,10 +49,14 @@ class Door:
         self.hold.set()
         self.asked = asyncio.Event()
         self.refusal: Reply | None = None
+        self.crowded = False
         self.trouble: Exception | None = None
 
     def admit(self, peer_ip: str, local_port: int) -> Admission | Reply:
         return self.refusal or Admission(self.policy, self.is_trusted)
+
+    def is_crowded(self) -> bool:
+        return self.crowded
 
     def released(self, peer_ip: str) -> None:
         self.released_ips.append(peer_ip)
@@ -411,6 +415,79 @@ async def test_idle_client_is_told_that_its_time_is_up() -> None:
         listener.check(asyncio.get_running_loop().time() + 301)
         assert (await client.hear()).startswith("421 4.4.2")
         assert await client.ended()
+
+
+@on_both_loops
+async def test_crowd_leaves_idle_clients_ten_seconds_and_one_error() -> None:
+    door = Door()
+    async with listening(door) as listener, connected(listener) as idle, connected(listener) as clumsy:
+        for client in (idle, clumsy):
+            await client.hear()
+        door.crowded = True
+        now = asyncio.get_running_loop().time()
+        listener.check(now + 9)
+        assert (await clumsy.say("WHAT")).startswith("500")
+        assert (await clumsy.say("WHAT")).startswith("421 4.7.0")
+        listener.check(now + 11)
+        assert (await idle.hear()).startswith("421 4.4.2")
+        async with connected(listener) as late:
+            await late.hear()
+            assert (await late.say("WHAT")).startswith("500")
+            door.crowded = False
+            listener.check(asyncio.get_running_loop().time() + 11)
+            assert (await late.say("WHAT")).startswith("500")
+
+
+@on_both_loops
+async def test_crowd_looks_at_the_pace_of_a_body_every_ten_seconds() -> None:
+    door = Door()
+    async with listening(door) as listener, connected(listener) as slow, connected(listener) as steady:
+        for client, octets in ((slow, 4_000), (steady, 6_000)):
+            await client.hear()
+            await client.say("EHLO c")
+            await client.send(TRANSACTION)
+            [await client.hear() for _ in range(3)]
+            await client.send(b"x" * octets)
+        await _until(lambda: all(c._octets_in > 4_000 for c in listener._connections))
+        await _until(lambda: sum(c._octets_in > 6_000 for c in listener._connections) == 1)
+        door.crowded = True
+        listener.check(asyncio.get_running_loop().time() + 10.5)
+        assert (await slow.hear()).startswith("421 4.4.2")
+        await steady.send(b"\r\n.\r\n")
+        assert (await steady.hear()).startswith("250")
+
+
+@on_both_loops
+async def test_chunks_are_one_message_and_time_counts_from_each() -> None:
+    door = Door()
+    async with listening(door) as listener, connected(listener) as client:
+        await client.hear()
+        await client.say("EHLO c")
+        await client.send(TRANSACTION.replace(b"DATA", b"BDAT 5") + b"one\r\n")
+        assert [await client.hear() for _ in range(3)][-1] == "250 2.0.0 Ok, 5 octets"
+        (connection,) = listener._connections
+        now = asyncio.get_running_loop().time()
+        connection._progress_at = connection._pace._since = now - 200
+        await client.send(b"BDAT 400000 LAST\r\n")
+        await _until(lambda: connection._progress_at >= now)
+        listener.check(now + 59)
+        await client.send(b"y" * 60_000 + b"\r\n" + b"y" * 39_998)
+        await client.send((b"\r\n" + b"z" * 78) * 3750)
+        assert (await client.hear()).startswith("250 2.0.0 Ok, queued")
+    assert len(door.messages[0][2]) == 5 + 400_000 + len(b"\r\n")
+
+
+@on_both_loops
+async def test_slow_chunk_is_cut_off_also_when_nobody_wants_it() -> None:
+    async with listening(Door()) as listener, connected(listener) as client:
+        await client.hear()
+        await client.send(b"BDAT 1000000\r\n")
+        (connection,) = listener._connections
+        await _until(lambda: connection._octets_in > 0)
+        now = asyncio.get_running_loop().time()
+        listener.check(now + 59)
+        listener.check(now + 61)
+        assert (await client.hear()).startswith("421 4.4.2")
 
 
 @on_both_loops

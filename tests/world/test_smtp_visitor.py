@@ -44,6 +44,9 @@ class Door:
     def admit(self, peer_ip: str, local_port: int) -> Admission | Reply:
         return Admission(POLICY)
 
+    def is_crowded(self) -> bool:
+        return False
+
     def released(self, peer_ip: str) -> None:
         self.heard.append(f"released {peer_ip}")
 
