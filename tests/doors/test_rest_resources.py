@@ -154,7 +154,7 @@ async def test_what_a_browser_could_run_goes_out_as_octets(house: RestHouse) -> 
 async def test_a_file_with_a_name_in_any_script_is_found_and_named(house: RestHouse) -> None:
     (id,) = await house.accept(content=WITH_FILES)
     answer = await house.call("GET", f"/v1/attachments/{id}/%C3%9Cbersicht%20%221%22.csv")
-    assert answer.content == b"1;2"
+    assert (answer.content, answer.headers["content-type"]) == (b"1;2", "text/csv")
     named = answer.headers["content-disposition"]
     assert named == "attachment; filename=\"_bersicht _1_.csv\"; filename*=UTF-8''%C3%9Cbersicht%20%221%22.csv"
 
@@ -266,6 +266,8 @@ async def test_a_cursor_is_no_good_for_another_question_or_account(house: RestHo
         ("limit=1001", "limit"),
         ("state=lost", "state"),
         ("since=yesterday", "since"),
+        ("since=0001-01-01", "since"),
+        ("until=9999-12-31T23:59:59.999999", "until"),
         ("until=2026-02-30", "until"),
         ("since=0001-01-01T00:00:00%2B23:00", "since"),
         ("recipient=%00", "recipient"),
@@ -365,6 +367,17 @@ async def test_wrong_entries_are_refused_and_none_is_added(house: RestHouse, giv
     assert (await house.call("GET", "/v1/suppressions")).json() == []
 
 
+async def test_adding_with_one_key_adds_once(house: RestHouse) -> None:
+    key = {"Idempotency-Key": "k"}
+    first = await house.call("POST", "/v1/suppressions", json={"address": "a@example.org"}, headers=key)
+    await house.call("DELETE", "/v1/suppressions/a@example.org")
+    second = await house.call("POST", "/v1/suppressions", json={"address": "a@example.org"}, headers=key)
+    assert second.content == first.content
+    assert (await house.call("GET", "/v1/suppressions")).json() == []
+    third = await house.call("POST", "/v1/suppressions", json={"address": "b@example.org"}, headers=key)
+    assert error(third) == (409, "idempotency_mismatch", "Idempotency-Key")
+
+
 @pytest.mark.parametrize("name", ["none@example.org", "jane", "a%00b@example.org", "%0A"])
 async def test_removing_what_is_not_there_is_404(house: RestHouse, name: str) -> None:
     assert error(await house.call("DELETE", f"/v1/suppressions/{name}"))[:2] == (404, "not_found")
@@ -400,6 +413,14 @@ async def test_a_deleted_token_is_refused(house: RestHouse, way: str) -> None:
     assert (deleted.status_code, deleted.json()["name"]) == (200, "shop")
     house.intake.clock.passed += 2
     assert (await house.call("GET", "/v1/tokens", token=made["token"])).status_code == 401
+
+
+@pytest.mark.parametrize(("path", "given"), [("tokens", {"name": "x"}), ("logins", {"user": "x"})])
+async def test_a_secret_is_not_kept_to_be_repeated(house: RestHouse, path: str, given: dict[str, Any]) -> None:
+    key = {"Idempotency-Key": "k"}
+    first = await house.call("POST", f"/v1/{path}", json=given, headers=key)
+    assert first.headers["warning-unknown"] == "Idempotency-Key"
+    assert error(await house.call("POST", f"/v1/{path}", json=given, headers=key))[:2] == (409, "already_exists")
 
 
 async def test_a_token_gives_no_scope_that_it_lacks(house: RestHouse) -> None:
@@ -469,6 +490,14 @@ async def test_a_login_is_changed_by_its_number_and_the_rest_stays(house: RestHo
     assert await house.intake.identify.by_password("app", "correct horse", "2001:db8::1") is not None
 
 
+async def test_networks_are_kept_in_the_form_in_which_clients_come(house: RestHouse) -> None:
+    given = {"networks": ["10.0.0.1/8", " 192.0.2.7 ", "::ffff:198.51.100.7", "2001:db8::1/32", "10.0.0.0/8"]}
+    made = (await house.call("POST", "/v1/logins", json=given)).json()
+    assert made["networks"] == ["10.0.0.0/8", "192.0.2.7/32", "198.51.100.7/32", "2001:db8::/32"]
+    by_password = house.intake.identify.by_password
+    assert await by_password(made["user"], made["password"], "::ffff:198.51.100.7") is not None
+
+
 async def test_a_new_password_takes_the_place_of_the_old_one(house: RestHouse) -> None:
     made = (await house.call("POST", "/v1/logins", json={"user": "app"})).json()
     await house.call("POST", "/v1/logins", json={"id": made["id"], "password": "battery staple"})
@@ -509,6 +538,7 @@ async def test_a_token_that_cannot_send_makes_no_login(house: RestHouse) -> None
         ({"settings": {"trackopens": "maybe"}}, "settings.trackopens"),
         ({"settings": {"images": "hosted"}}, "settings.images"),
         ({"networks": ["10.0.0.0/8", "10.0.0.0/99"]}, "networks[1]"),
+        ({"networks": ["fe80::1%eth0"]}, "networks[0]"),
         ({"domains": ["no domain"]}, "domains[0]"),
         ({"id": "x"}, "id"),
     ],
@@ -542,3 +572,30 @@ async def test_wrong_logins_are_refused(house: RestHouse, given: dict[str, Any],
 )
 async def test_each_method_needs_its_scope(house: RestHouse, method: str, path: str, token: str) -> None:
     assert error(await house.call(method, f"/v1/{path}", token=token))[:2] == (403, "scope_missing")
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "allow"),
+    [
+        ("tokens", "PUT", "GET, POST, DELETE, HEAD"),
+        ("logins/1", "POST", "GET, DELETE, HEAD"),
+        ("suppressions/x", "GET", "DELETE"),
+        ("message/x", "POST", "GET, DELETE, HEAD"),
+        ("attachments/x/y", "DELETE", "GET, HEAD"),
+        ("resend", "GET", "POST"),
+    ],
+)
+async def test_other_methods_are_refused_with_those_there_are(
+    house: RestHouse, path: str, method: str, allow: str
+) -> None:
+    answer = await house.call(method, f"/v1/{path}/")
+    assert (answer.status_code, answer.headers["allow"]) == (405, allow)
+
+
+async def test_head_has_the_fields_of_get_and_no_content(house: RestHouse) -> None:
+    (id,) = await house.accept(content=WITH_FILES)
+    for path in ("messages", "tokens", f"attachments/{id}", f"attachments/{id}/0/"):
+        get = await house.call("GET", f"/v1/{path}")
+        head = await house.call("HEAD", f"/v1/{path}")
+        assert (head.status_code, head.content) == (200, b"")
+        assert {**head.headers, "x-request-id": ""} == {**get.headers, "x-request-id": ""}

@@ -93,6 +93,15 @@ class SuppressionView:
     message: MessageId | None
 
 
+@dataclass(frozen=True, slots=True)
+class SuppressionWish:
+    """Entries to make, in their normal form."""
+
+    entries: tuple[str, ...]
+    stream: str
+    cause: str
+
+
 class Cancelling(StrEnum):
     """What became of the wish to cancel a message."""
 
@@ -169,9 +178,9 @@ class Gateway(Protocol):
         """Gives the entry that keeps mail of the stream from the address."""
 
     async def add_suppressions(
-        self, account: AccountId, entries: tuple[str, ...], stream: str, cause: str
-    ) -> list[SuppressionView]:
-        """Adds entries, and gives them as they are then, in the order given."""
+        self, account: AccountId, wish: SuppressionWish, idempotency: Idempotency[list[SuppressionView]] | None
+    ) -> list[SuppressionView] | Answer:
+        """Adds entries, and gives them as they are then, in the order given. Raises Refused."""
 
     async def remove_suppressions(self, account: AccountId, entries: tuple[str, ...], stream: str) -> list[str]:
         """Removes entries, and gives those that there were."""

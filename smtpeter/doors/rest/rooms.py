@@ -12,17 +12,18 @@ from smtpeter.doors.rest.gateway import (
     MessagePage,
     MessageView,
     SuppressionView,
+    SuppressionWish,
     TokenWish,
     Version,
 )
 from smtpeter.intake.accept import Intake, Outcome, Resent
 from smtpeter.intake.identify import USER_FEATURES, Identify, hash_password, new_password, new_token
-from smtpeter.intake.repeats import Idempotency
+from smtpeter.intake.repeats import HEADER, Idempotency, first_answer
 from smtpeter.model.account import Account, AccountId, Features, Identity, Login, Token
 from smtpeter.model.message import Draft, MessageId, MessageState, Received
 from smtpeter.model.refusal import Refused
 from smtpeter.store.accounts import Named
-from smtpeter.store.answers import Answer
+from smtpeter.store.answers import Answer, KeyMismatch, Repeated, keep_answer
 from smtpeter.store.credentials import (
     NewLogin,
     NewToken,
@@ -173,13 +174,26 @@ class Rooms:
         return _suppression(found[address]) if address in found else None
 
     async def add_suppressions(
-        self, account: AccountId, entries: tuple[str, ...], stream: str, cause: str
-    ) -> list[SuppressionView]:
-        """Adds entries, in one commit when there is room in it, and gives them as they are then."""
+        self, account: AccountId, wish: SuppressionWish, idempotency: Idempotency[list[SuppressionView]] | None
+    ) -> list[SuppressionView] | Answer:
+        """Adds entries, in one commit when there is room in it, and gives them as they are then. Raises Refused."""
         now = self._clock.now()
-        items = [NewSuppression(account, entry, cause, now, stream) for entry in entries]
+        if idempotency is not None:
+            known = await first_answer(self._store, account, idempotency, now)
+            if known is not None:
+                return known
+        items = [NewSuppression(account, entry, wish.cause, now, wish.stream) for entry in wish.entries]
         records = await asyncio.gather(*[self._intake.suppressions.put(item) for item in items])
-        return [_suppression(record) for record in records]
+        made = [_suppression(record) for record in records]
+        if idempotency is not None:
+            # behind the entries: what is made twice is the same, so that nothing hangs on one commit
+            try:
+                await self._store.write(keep_answer, idempotency.with_answer(account, made, now))
+            except Repeated as repeated:
+                return repeated.answer
+            except KeyMismatch:
+                raise Refused("idempotency_mismatch", field=HEADER) from None
+        return made
 
     async def remove_suppressions(self, account: AccountId, entries: tuple[str, ...], stream: str) -> list[str]:
         """Removes entries, and gives those that there were."""

@@ -61,7 +61,9 @@ async def _file(call: Call, kind: FileKind) -> Response:
     if found is None:
         raise Problem("not_found", hint=f"this message has no {kind} of that number or name")
     view, data = found
-    return Response(data, 200, {**_HEADERS, "Content-Disposition": disposition(view.name)}, safe_type(view.type))
+    # as a field, since the media type of a response would get a charset that nobody named
+    named = {"Content-Type": safe_type(view.type), "Content-Disposition": disposition(view.name)}
+    return Response(data, 200, {**named, **_HEADERS})
 
 
 async def _content(call: Call, id: str) -> bytes:

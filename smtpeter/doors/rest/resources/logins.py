@@ -14,7 +14,7 @@ from smtpeter.doors.rest.declare import Answer, Operation, Property, Route, Sche
 from smtpeter.doors.rest.errors import Problem
 from smtpeter.doors.rest.gateway import LoginWish
 from smtpeter.doors.rest.kinds import BOOLEAN, list_of, object_of, one_of
-from smtpeter.doors.rest.resources.values import DOMAIN, NETWORK, NUMBER, NUMBER_IN_PATH, visible
+from smtpeter.doors.rest.resources.values import DOMAIN, NETWORK, NUMBER, NUMBER_IN_PATH, ignore_key, visible
 from smtpeter.intake.identify import TOKEN_USERS
 from smtpeter.model.account import Identity, Login
 
@@ -37,6 +37,7 @@ async def login(call: Call) -> Response:
 
 async def put_login(call: Call) -> Response:
     """Makes a login and answers it with its password; with `id`, changes what the call names."""
+    ignore_key(call)
     given = await call.read_body()
     _check_caller(call.identity)
     if "id" in given:

@@ -9,15 +9,16 @@ from typing import Any
 from starlette.responses import Response
 
 from smtpeter.doors.entries import MANUAL, read_entry
-from smtpeter.doors.rest.call import Call, json_response, show_time
+from smtpeter.doors.rest.call import Call, json_response, repeated, show_time
 from smtpeter.doors.rest.cursor import CURSOR, DEFAULT_LIMIT, LIMIT, LINK, next_page, read_cursor, write_cursor
 from smtpeter.doors.rest.declare import Answer, Operation, Property, Route, Schema, Table, wrong
 from smtpeter.doors.rest.errors import Problem
-from smtpeter.doors.rest.gateway import SuppressionView
+from smtpeter.doors.rest.gateway import SuppressionView, SuppressionWish
 from smtpeter.doors.rest.kinds import list_of
 from smtpeter.doors.rest.properties import STREAM
 from smtpeter.doors.rest.resources.values import ADDRESS, ADDRESS_OR_DOMAIN, visible
 from smtpeter.model.address import AddressError
+from smtpeter.store import answers
 
 MAX_ENTRIES = 1000
 
@@ -46,10 +47,13 @@ async def suppressions(call: Call) -> Response:
 async def add_suppressions(call: Call) -> Response:
     """Adds entries and answers them as they are; one that was there keeps its cause and time."""
     given = await call.read_body()
-    added = await call.gateway.add_suppressions(
-        call.identity.account.id, _entries(given), given.get("stream", ""), given.get("cause", MANUAL)
-    )
-    return json_response([_shown(view) for view in added])
+    wish = SuppressionWish(_entries(given), given.get("stream", ""), given.get("cause", MANUAL))
+    told = await call.gateway.add_suppressions(call.identity.account.id, wish, call.idempotency(_answer))
+    return repeated(told) if isinstance(told, answers.Answer) else _answer(told)
+
+
+def _answer(views: list[SuppressionView]) -> Response:
+    return json_response([_shown(view) for view in views])
 
 
 async def remove_suppressions(call: Call) -> Response:
@@ -152,6 +156,7 @@ ROUTES = (
                 (Answer(200, "The entries as they are now.", _LIST, example=_EXAMPLE),),
                 "An entry that is there already keeps its cause and time.",
                 body=Table(_WANTED, _STREAM, _CAUSE),
+                is_repeatable=True,
             ),
             "DELETE": Operation(
                 remove_suppressions,

@@ -12,7 +12,7 @@ from smtpeter.doors.rest.declare import Answer, Operation, Property, Route, Sche
 from smtpeter.doors.rest.errors import Problem
 from smtpeter.doors.rest.gateway import SCOPES, TokenWish
 from smtpeter.doors.rest.kinds import BOOLEAN, list_of, one_of
-from smtpeter.doors.rest.resources.values import NUMBER, NUMBER_IN_PATH, visible
+from smtpeter.doors.rest.resources.values import NUMBER, NUMBER_IN_PATH, ignore_key, visible
 from smtpeter.model.account import Identity, Token
 
 
@@ -30,6 +30,7 @@ async def token(call: Call) -> Response:
 
 async def create_token(call: Call) -> Response:
     """Makes a token and answers it with its secret."""
+    ignore_key(call)
     given = await call.read_body()
     if "id" in given:
         raise wrong("id", "A token cannot be changed; make another one and delete this one.")

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from smtpeter.doors.entries import read_entry
+from smtpeter.doors.rest.call import Call
 from smtpeter.doors.rest.declare import Kind, Property, Reading, wrong
 from smtpeter.doors.rest.kinds import number
 from smtpeter.model.address import AddressError, parse_address, parse_domain
@@ -50,11 +52,23 @@ def _checked(parse: Callable[[str], str], schema: dict[str, Any], says: str) -> 
     return Kind(schema, read)
 
 
+def read_network(text: str) -> str:
+    """Gives a network in its normal form, one of IPv4 when it is wrapped in IPv6, as clients are. Raises ValueError."""
+    if "%" in text:
+        raise ValueError(text)  # a zone means something on one machine only
+    (network,) = parse_networks((text,))
+    if isinstance(network, IPv6Network) and network.prefixlen >= 96:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return str(IPv4Network((mapped, network.prefixlen - 96)))
+    return str(network)
+
+
 NUMBER = number(1, MAX_NUMBER)
 DOMAIN = _checked(parse_domain, {"type": "string", "maxLength": 255}, "example.com")
 ADDRESS_OR_DOMAIN = _checked(read_entry, {"type": "string", "maxLength": 320}, "jane@example.org or example.org")
 ADDRESS = _checked(lambda text: str(parse_address(text)), {"type": "string", "maxLength": 320}, "jane@example.org")
-NETWORK = _checked(lambda text: str(parse_networks((text,))[0]), {"type": "string"}, "192.0.2.7 or 2001:db8::/32")
+NETWORK = _checked(read_network, {"type": "string"}, "192.0.2.7 or 2001:db8::/32")
 NUMBER_IN_PATH = Property("id", NUMBER, "The number that the list shows.", 7)
 
 
@@ -62,11 +76,19 @@ def _read_moment(value: Any, name: str, reading: Reading) -> datetime:
     if isinstance(value, str) and _MOMENT.match(value):
         try:
             moment = datetime.fromisoformat(value)
-            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+            moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
         except (ValueError, OverflowError):
-            pass
+            moment = datetime.max
+        if 1 < moment.year < 9999:  # a little more or less stays a time
+            return moment
     raise wrong(name, f"`{name}` must be a date or a time in UTC, as 2027-01-31 or 2027-01-31 18:30:00.")
 
 
 # a date, `YYYY-MM-DD hh:mm:ss` or ISO 8601, in UTC when it says no offset
 MOMENT = Kind({"type": "string", "pattern": f"^{_MOMENT.pattern.removesuffix(chr(92) + 'Z')}$"}, _read_moment)
+
+
+def ignore_key(call: Call) -> None:
+    """Reports an Idempotency-Key: the answer has a secret in it, which is not kept for a second time (K1)."""
+    if b"idempotency-key" in call.headers:
+        call.unknown.append("Idempotency-Key")
