@@ -337,3 +337,18 @@ async def test_http_1_0_is_answered_by_a_real_server() -> None:
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"content-type: application/json\r\n" in answer
     assert answer.endswith(b'\r\n\r\n{"SSSSSSSSSSSSSSSSSSSS":"bob@example.net"}')
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/message/%ff", "/v1/message/a%2Fb", "/v1/message/%2e%2e", "/v1/attachments/a%2Fb/c%2Fd%00", "/v1/%73end%00"],
+)
+async def test_escapes_in_a_path_lead_to_nothing_and_harm_nothing(path: str) -> None:
+    answer = await House().call("GET", path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
+async def test_address_in_a_path_may_be_escaped_or_raw() -> None:
+    house = House()
+    for path in (f"/v1/recipient/{SENT}", f"/v1/recipient/%41{SENT[1:]}", f"/v1/%72ecipient/{SENT}/"):
+        assert (await house.call("GET", path)).text == "bob@example.net"
