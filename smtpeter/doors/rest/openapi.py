@@ -27,7 +27,8 @@ Properties come as JSON or as a form (`application/x-www-form-urlencoded`), in U
 
 An error is `{"error": {"code", "message", "field"}}`; the message is a sentence that tells how to mend the call. With
 `Accept: text/plain` the answer is that sentence alone. A slash at the end of an address makes no difference, and each
-GET also answers HEAD. A POST with an `Idempotency-Key` can be repeated: for 24 hours it gets the first answer again.\
+GET also answers HEAD. A call that takes an `Idempotency-Key` can be repeated: once it was accepted, the same call with
+the same key gets the first answer again for 24 hours, and does nothing.\
 """
 _MARK = re.compile(r"\{[a-z_]+\}")
 _ALWAYS = ("https_required", "token_missing", "token_invalid", "scope_missing", "invalid_query", "too_many_requests")

@@ -31,6 +31,12 @@ _HEADERS = {
 _PAGES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
 )
+_LIMITS = {
+    "maxLength": "at most {} characters",
+    "maxItems": "at most {} elements",
+    "minimum": "from {}",
+    "maximum": "to {}",
+}
 _CODE = re.compile(r"`([^`]*)`")
 
 
@@ -125,4 +131,5 @@ def _type_of(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(_type_of(inner) for inner in schema["anyOf"]))
     kind = schema.get("type", "any value")
-    return " or ".join(kind) if isinstance(kind, list) else str(kind)
+    limits = [sentence.format(schema[name]) for name, sentence in _LIMITS.items() if name in schema]
+    return ", ".join([" or ".join(kind) if isinstance(kind, list) else str(kind), *limits])
