@@ -25,6 +25,7 @@ SENDER_OK = reply(250, "2.1.0", "Sender OK")
 RECIPIENT_OK = reply(250, "2.1.5", "Recipient OK")
 WRONG = reply(535, "5.7.8", "The user name or the password is wrong")
 TOO_MANY_OF_LOGIN = reply(421, "4.7.0", "Too many connections of this login; use fewer, or keep them open")
+NOT_FOR_SENDING = reply(535, "5.7.8", "This token may not send; use one with the scope send")
 SLOWED = reply(454, "4.7.0", "Too many failed logins from this address; try again later")
 _LOOPBACK = parse_networks(("127.0.0.0/8", "::1"))
 TOO_MANY = reply(421, "4.7.0", "Too many connections; try again later")
@@ -152,7 +153,9 @@ class SubmissionDoor:
             self._logins.pop(identity.credential, None)
 
     def _logged_in(self, identity: Identity) -> Identity | Reply:
-        """Counts the connections of a login (L9)."""
+        """Counts the connections of a login (L9); lets in only who may send."""
+        if "send" not in identity.scopes:
+            return NOT_FOR_SENDING
         count = self._logins.get(identity.credential, 0)
         if count >= self._settings.max_connections_per_login:
             return TOO_MANY_OF_LOGIN
