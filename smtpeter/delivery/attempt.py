@@ -22,6 +22,7 @@ from smtpeter.model.message import Message, Transfer
 from smtpeter.model.outcome import Deferred, Failed, Kind, Result, Scope, State
 from smtpeter.store.events import EventRecord
 from smtpeter.store.settle import Sent
+from smtpeter.wire.headers import split
 from smtpeter.wire.mime import CannotConvert
 from smtpeter.wire.smtp_client import Introduction, RelayLogin
 from smtpeter.wire.smtp_commands import Envelope
@@ -226,6 +227,7 @@ async def _over(
         recipient=message.recipient.address,
         dsn=message.recipient.dsn,
         is_8bit=rendered.is_8bit,
+        is_utf8=message.options.is_utf8 and _has_utf8_header(rendered),
         tracks_bounces=ways.receives_bounces and message.options.features.trackbounces is True,
     )
     exchange = await connection.transact(envelope, (rendered.block, rendered.content), may_finish)
@@ -238,6 +240,12 @@ async def _over(
         result = _with_introduction(result, connection)
     handover = Handover.TELLING if connection.extensions.has_dsn else Handover.SILENT
     return Attempted(judge(ways.verdicts, result), Sent(transfer, rendered.block), handover)
+
+
+def _has_utf8_header(rendered: Rendered) -> bool:
+    """True when what was handed in with SMTPUTF8 needs it to be handed on; a mail that is all ASCII does not."""
+    # RFC 6531 3.4; in the body 8BITMIME is enough
+    return not split(rendered.content)[0].isascii()
 
 
 def _with_introduction(result: Result, connection: Connection) -> Result:
