@@ -85,6 +85,13 @@ class Identify:
         """Ends the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    def forget(self) -> None:
+        """Drops what is remembered of credentials: one of them was changed or deleted just now (K2)."""
+        self._logins.forget_all()
+        self._tokens.forget_all()
+        self._users.forget_all()
+        self._verified.clear()
+
     async def by_password(self, user: str, password: str, peer_ip: str) -> Identity | TooManyFailures | None:
         """Gives the identity of an SMTP client that authenticates, or None when the credentials are wrong."""
         if self._failures.is_too_many(peer_ip, user):

@@ -38,3 +38,7 @@ class Remembered(Generic[K, V]):
     def forget(self, key: K) -> None:
         """Drops one entry."""
         self._entries.pop(key, None)
+
+    def forget_all(self) -> None:
+        """Drops every entry."""
+        self._entries.clear()

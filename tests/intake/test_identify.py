@@ -207,3 +207,11 @@ async def test_a_token_says_whether_it_is_for_a_sandbox(house: House, is_sandbox
     for identity in (await house.identify.by_token(secret), await house.identify.by_password("token", secret, IP)):
         assert isinstance(identity, Identity)
         assert identity.is_sandbox is is_sandbox
+
+
+async def test_what_is_forgotten_is_asked_of_the_store_again(house: House) -> None:
+    assert await house.identify.by_password("joe", "right", IP)
+    await house.store.write(put_login, NewLogin(house.account.id, "joe", hash_password("newer"), T0))
+    house.identify.forget()
+    assert await house.identify.by_password("joe", "right", IP) is None
+    assert await house.identify.by_password("joe", "newer", IP)

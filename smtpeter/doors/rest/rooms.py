@@ -218,8 +218,10 @@ class Rooms:
             return await self._store.write(put_token, item), secret
 
     async def delete_token(self, account: AccountId, token: Token) -> bool:
-        """Deletes the token. Processes that have just seen it believe it for a second more."""
-        return await self._store.write(drop_token, Named(account, token.name))
+        """Deletes the token. Other processes that have just seen it believe it for a second more."""
+        is_gone = await self._store.write(drop_token, Named(account, token.name))
+        self._identify.forget()
+        return is_gone
 
     async def logins(self, account: AccountId) -> list[Login]:
         """Gives the SMTP logins of the account."""
@@ -251,11 +253,15 @@ class Rooms:
     ) -> Login:
         now = self._clock.now()
         item = NewLogin(account, user, password_hash, now, features, wish.networks, wish.sender_domains)
-        return await self._store.write(put_login, item)
+        changed = await self._store.write(put_login, item)
+        self._identify.forget()
+        return changed
 
     async def delete_login(self, account: AccountId, login: Login) -> bool:
-        """Deletes the login. Processes that have just seen it believe it for a second more."""
-        return await self._store.write(drop_login, Named(account, login.user))
+        """Deletes the login. Other processes that have just seen it believe it for a second more."""
+        is_gone = await self._store.write(drop_login, Named(account, login.user))
+        self._identify.forget()
+        return is_gone
 
 
 def _suppression(record: SuppressionRecord) -> SuppressionView:
