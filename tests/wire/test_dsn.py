@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smtpeter.model.message import Dsn, Notify
 from smtpeter.model.reply import reply
 from smtpeter.wire import dsn
 from smtpeter.wire.dsn import Action
 from smtpeter.wire.headers import has_control, has_long_line, split
+from smtpeter.wire.smtp_commands import Envelope, Extensions, commands_for
 
 NOW = datetime(2026, 11, 22, 10, 0, 0, tzinfo=UTC)
 ORIGINAL = b"From: john@example.com\r\nSubject: hi\r\nMessage-ID: <1@example.com>\r\n\r\nthe text\r\n.\r\n"
@@ -215,3 +217,41 @@ def test_octets_that_may_not_travel_do_not_come_back(evil, is_full):
     assert returned.get_content_type() == "text/rfc822-headers"
     assert b"X-Good: 1\r\n" in content and b"\0" not in content
     assert content.count(b"\n") == content.count(b"\r\n") == content.count(b"\r")
+
+
+# --- what the next host is asked for
+
+
+def rcpt(asked, *, tracks_bounces, orcpt=""):
+    envelope = Envelope(
+        "a@example.com", "b@example.net", Dsn(frozenset(asked), orcpt=orcpt), tracks_bounces=tracks_bounces
+    )
+    return commands_for(Extensions(has_dsn=True), envelope, 1, must_reset=False)[1][1].removeprefix(
+        "RCPT TO:<b@example.net>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "plain", "tracked"),
+    [
+        ((), "", " NOTIFY=FAILURE"),
+        ((Notify.NEVER,), " NOTIFY=NEVER", " NOTIFY=FAILURE"),
+        ((Notify.SUCCESS,), " NOTIFY=SUCCESS", " NOTIFY=SUCCESS,FAILURE"),
+        ((Notify.DELAY,), " NOTIFY=DELAY", " NOTIFY=FAILURE,DELAY"),
+        ((Notify.FAILURE, Notify.DELAY), " NOTIFY=FAILURE,DELAY", " NOTIFY=FAILURE,DELAY"),
+    ],
+)
+def test_failures_must_come_back_when_bounces_are_tracked_and_else_what_was_asked(asked, plain, tracked):
+    assert rcpt(asked, tracks_bounces=False) == plain
+    assert rcpt(asked, tracks_bounces=True) == tracked
+
+
+def test_tracked_bounces_ask_for_failures_though_nothing_was_said():
+    envelope = Envelope("a@example.com", "b@example.net", tracks_bounces=True)
+    assert commands_for(Extensions(has_dsn=True), envelope, 1, must_reset=False)[1][1].endswith("> NOTIFY=FAILURE")
+    assert commands_for(Extensions(), envelope, 1, must_reset=False)[1][1].endswith("net>")
+
+
+@pytest.mark.parametrize("orcpt", ["utf-8;zoë+x@example.org", "utf-8;zo\\x{EB}\\x{2B}x@example.org"])
+def test_an_international_original_recipient_is_passed_on_in_one_form_however_it_came(orcpt):
+    assert rcpt((), tracks_bounces=False, orcpt=orcpt) == " ORCPT=utf-8;zo\\x{EB}\\x{2B}x@example.org"
