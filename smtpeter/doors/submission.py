@@ -15,6 +15,7 @@ from smtpeter.model.account import Identity
 from smtpeter.model.message import Draft, Options, Received, Source, SourceKind
 from smtpeter.model.refusal import Refused
 from smtpeter.model.reply import Reply, reply
+from smtpeter.store.operation import StoreUnavailable
 from smtpeter.wire.smtp_facts import CredentialsGiven, RecipientGiven, SenderGiven, ServerPolicy, SmtpEnvelope
 from smtpeter.world.log import log
 from smtpeter.world.networks import in_any, parse_networks
@@ -26,6 +27,8 @@ RECIPIENT_OK = reply(250, "2.1.5", "Recipient OK")
 WRONG = reply(535, "5.7.8", "The user name or the password is wrong")
 TOO_MANY_OF_LOGIN = reply(421, "4.7.0", "Too many connections of this login; use fewer, or keep them open")
 NOT_FOR_SENDING = reply(535, "5.7.8", "This token may not send; use one with the scope send")
+NO_SUCH_LOGIN = reply(550, "5.7.1", "This network is tied to an SMTP login that does not exist")
+LOGIN_IS_GONE = reply(421, "4.7.0", "The login was removed or changed; log in again")
 SLOWED = reply(454, "4.7.0", "Too many failed logins from this address; try again later")
 _LOOPBACK = parse_networks(("127.0.0.0/8", "::1"))
 TOO_MANY = reply(421, "4.7.0", "Too many connections; try again later")
@@ -172,9 +175,12 @@ class SubmissionDoor:
 
     async def message(self, peer: Peer, envelope: SmtpEnvelope, body: bytes) -> Reply:
         """Hands a message to intake and says what became of it."""
-        identity = await self._identity(peer)
+        try:
+            identity = await self._identity(peer)
+        except StoreUnavailable:
+            return Refused("store_unavailable").reply
         if identity is None:
-            return reply(550, "5.7.1", "This network is tied to an SMTP login that does not exist")
+            return LOGIN_IS_GONE if peer.identity else NO_SUCH_LOGIN
         draft = Draft(
             envelope=envelope.sender,
             recipients=envelope.recipients,
@@ -190,8 +196,8 @@ class SubmissionDoor:
         return reply(250, "2.0.0", f"Ok, queued as {ids[0]}")
 
     async def _identity(self, peer: Peer) -> Identity | None:
-        if isinstance(peer.identity, Identity):
-            return peer.identity
+        if peer.identity is not None:
+            return await self._identify.renewed(peer.identity)
         network = self._trusted_network(peer.ip)
         if network is None:
             return None

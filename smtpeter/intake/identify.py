@@ -13,14 +13,15 @@ import hmac
 import secrets
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 
 import argon2
 
 from smtpeter.intake.remember import Remembered
-from smtpeter.model.account import Account, Features, Identity, Login, Role, Token
-from smtpeter.store.credentials import find_login, find_token
+from smtpeter.model.account import Account, AccountId, Features, Identity, Login, Role, Token
+from smtpeter.store.accounts import account_by_id
+from smtpeter.store.credentials import find_login, find_token, tokens_of
 from smtpeter.store.store import Store
 from smtpeter.store.users import UserRecord, find_user
 from smtpeter.world.networks import in_any, parse_networks
@@ -76,7 +77,12 @@ class Identify:
         self._tokens: Remembered[str, tuple[Account, Token] | None] = Remembered(
             partial(store.read, find_token), clock, REMEMBER_SECONDS
         )
-
+        self._tokens_of: Remembered[AccountId, list[Token]] = Remembered(
+            partial(store.read, tokens_of), clock, REMEMBER_SECONDS
+        )
+        self._accounts: Remembered[AccountId, Account | None] = Remembered(
+            partial(store.read, account_by_id), clock, REMEMBER_SECONDS
+        )
         self._users: Remembered[str, UserRecord | None] = Remembered(
             partial(store.read, find_user), clock, REMEMBER_SECONDS
         )
@@ -121,6 +127,26 @@ class Identify:
             return None
         account, login = found
         return Identity(account, f"network:{network}", login.features, login)
+
+    async def renewed(self, identity: Identity) -> Identity | None:
+        """Gives what an SMTP session that logged in some time ago may do now; None when its credential is gone.
+
+        A login is gone with its password too. Of a user only the account is looked at.
+        """
+        login = identity.login
+        if login is not None:
+            found = await self._logins.get(login.user)
+            if found is None or (found[1].id, found[1].password_hash) != (login.id, login.password_hash):
+                return None
+            account, features, login = found[0], found[1].features, found[1]
+            return replace(identity, account=account, features=features, login=login)
+        now = await self._accounts.get(identity.account.id)
+        if now is None:
+            return None
+        kind, _, number = identity.credential.partition(":")
+        if kind == "token" and not any(str(token.id) == number for token in await self._tokens_of.get(now.id)):
+            return None
+        return replace(identity, account=now)
 
     async def _by_login_or_user(self, name: str, password: str, peer_ip: str) -> Identity | None:
         found = await self._logins.get(name)

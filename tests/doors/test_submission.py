@@ -49,6 +49,12 @@ def door_of(house: House, settings: Smtp = SETTINGS, *, is_development: bool = F
     )
 
 
+async def joe(house: House) -> Identity:
+    found = await house.identify.by_password("joe", "right", FAR)
+    assert isinstance(found, Identity)
+    return found
+
+
 def test_only_so_many_connections_from_one_address() -> None:
     turnstile = Turnstile(HandClock(), SETTINGS)
     assert [turnstile.enter(FAR, is_exempt=False) for _ in range(3)] == [True, True, False]
@@ -156,7 +162,7 @@ async def test_one_login_has_only_so_many_connections(house: House) -> None:
 
 
 async def test_a_message_is_stored_and_its_id_told(house: House) -> None:
-    answer = await door_of(house).message(peer(identity=house.identity()), envelope(), MAIL)
+    answer = await door_of(house).message(peer(identity=await joe(house)), envelope(), MAIL)
     assert (answer.code, answer.status) == (250, "2.0.0")
     words = answer.text.split()
     assert words[:3] == ["Ok,", "queued", "as"]
@@ -180,7 +186,7 @@ async def test_the_trace_says_how_a_message_came(
     house: House, tls: TlsFacts | None, has_login: bool, is_utf8: bool, protocol: str
 ) -> None:
     settings = replace(SETTINGS, trusted_networks={ip_network("192.0.2.0/24"): "joe"})
-    identity = house.identity() if has_login else None
+    identity = await joe(house) if has_login else None
     said = replace(envelope(), is_utf8=is_utf8)
     answer = await door_of(house, settings).message(peer(identity=identity, tls=tls), said, MAIL)
     query = MessageQuery(house.account.id, MessageId(answer.text.split()[3]))
@@ -190,7 +196,7 @@ async def test_the_trace_says_how_a_message_came(
 
 
 async def test_a_refusal_is_told_with_its_own_reply(house: House) -> None:
-    answer = await door_of(house).message(peer(identity=house.identity()), envelope(), b"Subject: x\r\n\r\nx\r\n")
+    answer = await door_of(house).message(peer(identity=await joe(house)), envelope(), b"Subject: x\r\n\r\nx\r\n")
     assert str(answer).startswith("550 5.7.1 ")
 
 

@@ -21,7 +21,17 @@ from smtpeter.model.account import Features, Role
 from smtpeter.model.event import Failure
 from smtpeter.model.message import Message, MessageId, MessageState
 from smtpeter.store.accounts import NewAccount, put_account
-from smtpeter.store.credentials import NewLogin, NewToken, put_login, put_token, token_digest
+from smtpeter.store.credentials import (
+    Named,
+    NewLogin,
+    NewToken,
+    drop_login,
+    drop_token,
+    logins_of,
+    put_login,
+    put_token,
+    token_digest,
+)
 from smtpeter.store.events import EventQuery, events_of
 from smtpeter.store.queue import queue_counts
 from smtpeter.store.records import MessageQuery, message_record
@@ -364,6 +374,56 @@ async def test_a_suspended_account_hears_why(tmp_path: Path) -> None:
 # --- while things change
 
 
+async def test_a_suspension_holds_for_the_session_that_goes_on(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        token = await a_token(desk, "send")
+        given = [("joe", "right"), ("token", token)]
+        clients = [await asyncio.to_thread(desk.logged_in, *who) for who in given]
+        await desk.house.store.write(put_account, NewAccount("acme", T0, suspended="too many complaints"))
+        desk.house.clock.passed += 2
+        for client in clients:
+            said = await asyncio.to_thread(refusal_of, lambda client=client: send_hello(client))
+            assert said == "550 5.7.1 The account is suspended: too many complaints"
+            await asyncio.to_thread(client.quit)
+
+
+async def test_settings_of_a_login_are_changed_for_the_session_that_goes_on(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        client = await asyncio.to_thread(desk.logged_in)
+        await asyncio.to_thread(send_hello, client)
+        (login,) = await desk.house.store.read(logins_of, desk.house.account.id)
+        changed = NewLogin(login.account, login.user, login.password_hash, T0, Features(trackclicks=True))
+        await desk.house.store.write(put_login, changed)
+        desk.house.clock.passed += 2
+        await asyncio.to_thread(send_hello, client)
+        await asyncio.to_thread(client.quit)
+        assert [m.options.features for m in desk.taken] == [Features(trackopens=True), Features(trackclicks=True)]
+
+
+@pytest.mark.parametrize("kind", ["login", "password", "token"])
+async def test_a_credential_that_is_gone_ends_its_session(tmp_path: Path, kind: str) -> None:
+    async with open_desk(tmp_path) as desk:
+        house = desk.house
+        token = await a_token(desk, "send")
+        client = await asyncio.to_thread(desk.logged_in, *(("token", token) if kind == "token" else ("joe", "right")))
+        await asyncio.to_thread(send_hello, client)
+        match kind:
+            case "login":
+                await house.store.write(drop_login, Named(house.account.id, "joe"))
+            case "password":
+                await house.store.write(put_login, NewLogin(house.account.id, "joe", hash_password("new"), T0))
+            case _:
+                await house.store.write(drop_token, Named(house.account.id, "send"))
+        house.clock.passed += 2
+        said = await asyncio.to_thread(refusal_of, lambda: send_hello(client))
+        assert said == "421 4.7.0 The login was removed or changed; log in again"
+        assert len(desk.taken) == 1
+
+
+def send_hello(client: smtplib.SMTP) -> None:
+    client.sendmail("joe@example.com", ["jane@example.org"], HELLO)
+
+
 async def test_k5_a_certificate_is_replaced_while_connections_go_on(tmp_path: Path) -> None:
     async with open_desk(tmp_path) as desk:
 
@@ -373,18 +433,15 @@ async def test_k5_a_certificate_is_replaced_while_connections_go_on(tmp_path: Pa
             assert certificate
             return str(certificate["serialNumber"])
 
-        def send(client: smtplib.SMTP) -> None:
-            client.sendmail("joe@example.com", ["jane@example.org"], HELLO)
-
         old = await asyncio.to_thread(desk.logged_in)
-        await asyncio.to_thread(send, old)
+        await asyncio.to_thread(send_hello, old)
         desk.files.certificate.unlink()
         ensure_certificates(desk.files.ca.parent, NOW)
         desk.house.clock.passed += 11
         new = await asyncio.to_thread(desk.logged_in)
         assert serial(new) != serial(old)
         for client in (old, new):
-            await asyncio.to_thread(send, client)
+            await asyncio.to_thread(send_hello, client)
             await asyncio.to_thread(client.quit)
         assert len(desk.taken) == 3
 
