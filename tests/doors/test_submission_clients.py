@@ -17,6 +17,7 @@ import pytest
 from smtpeter.config import Smtp
 from smtpeter.doors.submission import SubmissionDoor
 from smtpeter.intake.identify import hash_password, new_token
+from smtpeter.intake.space import Space
 from smtpeter.model.account import Features, Role
 from smtpeter.model.event import Failure
 from smtpeter.model.message import Message, MessageId, MessageState
@@ -67,8 +68,9 @@ class Desk:
     def logged_in(self, user: str = "joe", password: str = "right") -> smtplib.SMTP:
         """Connects and logs in; blocks."""
         client = self.client()
+        client.user, client.password = user, password
         try:
-            client.login(user, password)
+            client.auth("PLAIN", client.auth_plain)  # `login` would try again by another mechanism
         except smtplib.SMTPException:
             client.close()
             raise
@@ -347,6 +349,70 @@ async def test_limits_are_told_with_their_replies_and_the_session_goes_on(tmp_pa
             "250 2.1.5",
             "250 2.0.0",
         ]
+
+
+LONG = "x" * 1200 + "\r\n"
+NESTED = "".join(f'Content-Type: multipart/mixed; boundary="b{n}"\r\n\r\n--b{n}\r\n' for n in range(101))
+
+
+@pytest.mark.parametrize(
+    ("mail", "says"),
+    [
+        (
+            "X-A: " + "a" * 900 + "\r\n " + ("b" * 900 + "\r\n ") * 80 + "c\r\n" + HELLO,
+            "554 5.6.0 A header field is larger",
+        ),
+        ("X-A: b\r\n" * 1000 + HELLO, "554 5.6.0 The header has more than 1000 fields"),
+        ("Received: by x\r\n" * 51 + HELLO, "554 5.4.6 The message has passed 51 servers"),
+        ("MIME-Version: 1.0\r\nFrom: joe@example.com\r\n" + NESTED + LONG, "554 5.6.0 "),
+        ("From: joe@example.com\r\n\r\n" + "x" * 65_537 + "\r\n", "554 5.6.0 The message has a line of more than"),
+        ("Subject: x\r\n\r\nx\r\n", "550 5.7.1 The message has no From field"),
+        ("From: joe@example.com\r\n" + HELLO, "550 5.7.1 The message has 2 From fields"),
+        ("From: joe@other.example\r\n\r\nx\r\n", "550 5.7.1 other.example is not an approved sender domain"),
+        ("From: joe@example.com\r\nno field\r\n\r\nx\r\n", "554 5.6.0 Field 2 of the header"),
+    ],
+    ids=["L6 field", "L6 fields", "L7", "L8", "L5", "no From", "two From", "domain", "no field"],
+)
+async def test_mail_that_could_not_leave_is_refused_with_the_reason(tmp_path: Path, mail: str, says: str) -> None:
+    async with open_desk(tmp_path) as desk:
+        assert (await asyncio.to_thread(desk.reply_to, mail)).startswith(says)
+        assert await desk.house.store.read(queue_counts, None) == []
+
+
+async def test_l12_a_login_is_not_checked_any_more_after_ten_failures_in_a_minute(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        wrong = [await asyncio.to_thread(refusal_of, lambda: desk.logged_in("joe", "wrong")) for _ in range(10)]
+        assert {said[:10] for said in wrong} == {"535 5.7.8 "}
+        assert (await asyncio.to_thread(refusal_of, desk.logged_in)).startswith("454 4.7.0 ")
+        desk.house.clock.passed += 61
+        await asyncio.to_thread((await asyncio.to_thread(desk.logged_in)).quit)
+
+
+async def test_l9_one_connection_too_many_is_told_so_before_any_work(tmp_path: Path) -> None:
+    async with open_desk(tmp_path, replace(SETTINGS, max_connections=2, max_connections_per_login=1)) as desk:
+        first = await asyncio.to_thread(desk.logged_in)
+        assert (await asyncio.to_thread(refusal_of, desk.logged_in)).startswith(
+            "421 4.7.0 Too many connections of this login"
+        )
+        second = await asyncio.to_thread(desk.client)
+        assert (await asyncio.to_thread(refusal_of, desk.client)).startswith("421 4.7.0 Too many connections;")
+        for client in (first, second):
+            await asyncio.to_thread(client.quit)
+
+
+async def test_store_that_takes_nothing_means_try_again(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        client = await asyncio.to_thread(desk.logged_in)
+        await desk.house.store.close()
+        said = await asyncio.to_thread(refusal_of, lambda: send_hello(client))
+        assert said.startswith("451 4.3.0 ")
+        await asyncio.to_thread(client.close)
+
+
+async def test_disk_that_is_nearly_full_means_try_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_desk(tmp_path) as desk:
+        monkeypatch.setattr(Space, "is_low", True)
+        assert (await asyncio.to_thread(desk.reply_to, HELLO)).startswith("452 4.3.1 ")
 
 
 async def test_a_suppressed_recipient_is_not_told_in_the_dialogue(tmp_path: Path) -> None:

@@ -7,7 +7,16 @@ import pytest
 from tests.live.clients import RawClient, encoded, mail, queued_id
 from tests.live.gateway import an_address
 
-EXTENSIONS = ["PIPELINING", "8BITMIME", "SIZE 52428800", "DSN", "ENHANCEDSTATUSCODES"]
+EXTENSIONS = [
+    "PIPELINING",
+    "8BITMIME",
+    "SIZE 52428800",
+    "DSN",
+    "ENHANCEDSTATUSCODES",
+    "SMTPUTF8",
+    "CHUNKING",
+    "LIMITS MAILMAX=999999 RCPTMAX=1000",
+]
 
 
 def offered(lines: list[str], host: str) -> set[str]:

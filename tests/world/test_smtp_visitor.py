@@ -8,6 +8,7 @@ import pytest
 from smtpeter.model.account import Account, AccountId, Features, Identity
 from smtpeter.model.outcome import TlsFacts
 from smtpeter.model.reply import Reply, reply
+from smtpeter.testing.virtual_time import in_virtual_time
 from smtpeter.wire.smtp_facts import (
     CredentialsGiven,
     MessageReceived,
@@ -86,6 +87,23 @@ async def test_door_hears_once_of_the_visitor_and_of_each_login(tmp_path: Path) 
     assert (await visitor.ask(CredentialsGiven("PLAIN", "user", "wrong"), session)).code == 535
     visitor.leave()
     assert door.heard == ["released 192.0.2.7", "logged out login:1", "logged out login:1"]
+
+
+@in_virtual_time
+async def test_l12_each_failed_login_of_a_connection_is_answered_a_second_later(tmp_path: Path) -> None:
+    settings = Settings(Door(), tmp_path, Patience(), None, is_implicit_tls=False)
+    visitor = Visitor(settings, Admission(POLICY), "192.0.2.7", 587)
+    session = Session(POLICY, is_tls=False, is_trusted=False)
+    loop = asyncio.get_running_loop()
+    waits = []
+    for _ in range(3):
+        asked = loop.time()
+        await visitor.ask(CredentialsGiven("PLAIN", "user", "wrong"), session)
+        waits.append(loop.time() - asked)
+    assert waits == [1.0, 2.0, 3.0]
+    asked = loop.time()
+    assert (await visitor.ask(RIGHT, session)).code == 235
+    assert loop.time() == asked
 
 
 async def test_login_that_comes_through_after_the_visitor_left_is_logged_out(tmp_path: Path) -> None:
