@@ -5,9 +5,12 @@
 `{fields}`. A sentence tells the sender what to do.
 """
 
+import textwrap
 from dataclasses import dataclass
 
-from smtpeter.model.reply import Reply
+from smtpeter.model.reply import MAX_REPLY_OCTETS, Reply
+
+MAX_TEXT = MAX_REPLY_OCTETS - 32  # of one line, beside code and status
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,5 +97,8 @@ class Refused(Exception):
     @property
     def reply(self) -> Reply:
         """The SMTP reply that says the same."""
-        text = "".join(c if " " <= c != "\x7f" else "?" for c in str(self))
-        return Reply(self.refusal.smtp_code, self.refusal.smtp_status, (text,))
+        # RFC 5321 4.2.1: the text of a reply is ASCII, also when it repeats what came in UTF-8
+        text = "".join(c if " " <= c <= "~" else "?" if c < "\xa0" else c for c in str(self))
+        text = text.encode("ascii", "backslashreplace").decode()
+        lines = textwrap.wrap(text, MAX_TEXT, break_on_hyphens=False) if len(text) > MAX_TEXT else [text]
+        return Reply(self.refusal.smtp_code, self.refusal.smtp_status, tuple(lines))
