@@ -53,7 +53,7 @@ _MOMENT = re.compile(r"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)\Z", re.ASCII)
 # the extended formats of ISO 8601 that are in use; without a zone it is UTC
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:[.,]\d{1,6})?)?(?:Z|[+-]\d\d(?::?\d\d)?)?\Z", re.ASCII)
 _BRACKETS = re.compile(r"[\[\]{}]")
-_STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+"')
+_STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*"')
 _NO_TAG = re.compile(r"[\s;\x00-\x1f\x7f-\x9f]")
 
 

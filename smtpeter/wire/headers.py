@@ -25,7 +25,7 @@ GOOD_LINE = 78  # RFC 5322 2.1.1, without CRLF
 _BREAK = re.compile(rb"\r\n(?![ \t])")
 _NAME_OCTETS = bytes(n for n in range(33, 127) if n != 0x3A)  # RFC 5322 2.2: printable ASCII without the colon
 # RFC 5322 2.2.3: name, colon, then lines of which all but the first begin with a blank; possessive, so linear
-_WRITTEN = re.compile(rb"(?:[!-9;-~]++:(?:[\t -~\x80-\xff]*+\r\n[ \t])*+[\t -~\x80-\xff]*+\r\n)*+\Z")
+_WRITTEN = re.compile(rb"(?:[!-9;-~]++:(?:[\t -~\x80-\xff]*+\r\n[ \t])*[\t -~\x80-\xff]*+\r\n)*\Z")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 

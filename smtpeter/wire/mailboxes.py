@@ -23,7 +23,7 @@ _MAX_PLAIN_NAME = 200
 # the tokens of RFC 5322 3.2.3, 3.2.4 and 3.4; an atom may hold dots (a dot-atom, or the obsolete phrase "John Q. Doe")
 _TOKEN = re.compile(
     r"(?P<blank>[ \t]++)"
-    r'|(?P<quoted>"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[^\x00-\x08\x0a-\x1f\x7f])*+")'
+    r'|(?P<quoted>"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[^\x00-\x08\x0a-\x1f\x7f])*")'
     r"|(?P<atom>[^\x00-\x20\x7f()<>\[\]:;@\\,\"]++)"
     r"|(?P<literal>\[[^\x00-\x20\x7f\[\]\\]*+\])"
     r"|(?P<open>\()"

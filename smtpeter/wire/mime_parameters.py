@@ -25,7 +25,7 @@ _TYPE = re.compile(r"[ \t]*([A-Za-z0-9!#$&^_.+*'`{|}~%-]{1,127}/[A-Za-z0-9!#$&^_
 _TOKEN = re.compile(r"[ \t]*([A-Za-z0-9!#$&^_.+*'`{|}~%-]{1,127})")
 # name = "quoted" | token and, behind a token, what a careless writer left unquoted
 _PARAMETER = re.compile(
-    r"[ \t]*([A-Za-z0-9!#$&^_.+*'`{|}~%-]+)[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*+)\"|([^\s;\"]*+)([^;]*+))"
+    r"[ \t]*([A-Za-z0-9!#$&^_.+*'`{|}~%-]+)[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;\"]*+)([^;]*+))"
 )
 _ESCAPED = re.compile(r"\\(.)")
 _PLAIN_NAME = re.compile(r"[ !#-\[\]-~]*\Z")  # printable ASCII without quote and backslash: no escapes are needed

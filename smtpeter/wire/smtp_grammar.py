@@ -23,16 +23,16 @@ MAX_ORCPT_OCTETS = 500  # RFC 3461 4.2
 # Path of RFC 5321 4.1.2 with its optional source route; a blank after the colon is wrong but common.
 # Possessive, so that a hostile line is read once.
 _PATH = re.compile(
-    r" *+<(?P<route>@[^<>\":\s]++:)?+"
-    r'(?P<mailbox>(?:[^"<>\s]++|"(?:[^"\\]++|\\.)*+")*+)>'
+    r" *+<(?P<route>@[^<>\":\s]++:)?"
+    r'(?P<mailbox>(?:[^"<>\s]++|"(?:[^"\\]++|\\.)*")*)>'
     r"(?: +(?P<parameters>.*))?\Z"
 )
 # RFC 5321 4.1.2 esmtp-param, widened by RFC 6531 3.3
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~\u00a1-\U0010ffff]+))?\Z")
-_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*+\Z")  # RFC 3461 4
+_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*\Z")  # RFC 3461 4
 _HEXCHAR = re.compile(r"\+([0-9A-F]{2})")
 # RFC 6533 3 utf-8-enc-addr; what a code point may be is seen to when it is decoded
-_UTF8_ADDRESS = re.compile(r"(?:[!-*,-<>-\[\]-~\u00a1-\U0010ffff]|\\x\{[0-9A-F]{2,6}\})++\Z")
+_UTF8_ADDRESS = re.compile(r"(?:[!-*,-<>-\[\]-~\u00a1-\U0010ffff]|\\x\{[0-9A-F]{2,6}\})+\Z")
 _CODE_POINT = re.compile(r"\\x\{([0-9A-F]+)\}")
 _NOT_XCHAR = re.compile(r"[^!-*,-<>-~]")
 _ADDR_TYPE = re.compile(r"[A-Za-z0-9!#$%&'*/?^_`{|}~.-]+\Z")  # RFC 3461 4.2, an atom without "+" and "="

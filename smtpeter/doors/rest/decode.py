@@ -19,7 +19,7 @@ MAX_MEMBERS = 200_000
 MAX_DIGITS = 40
 
 # one that is never closed is a string to the end, or each quotation mark in it would be tried anew: quadratic
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*(?:"|\\?\Z)', re.DOTALL)
 _LONG_NUMBER = re.compile(rb"[0-9][0-9.eE+-]{%d,}+" % MAX_DIGITS)
 _BRACKET = re.compile(rb"[\[\]{}]")
 _BYTE = re.compile(r"\(byte (\d+)\)")

@@ -18,7 +18,7 @@ MAX_DEPTH = 64  # L15
 MAX_MEMBERS = 200_000
 
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_NAME = re.compile(r"([^\[\]]++)((?:\[[^\[\]]*+\])*+)\Z")
+_NAME = re.compile(r"([^\[\]]++)((?:\[[^\[\]]*+\])*)\Z")
 _KEY = re.compile(r"\[([^\[\]]*)\]")
 _INDEX = re.compile(r"(?:0|[1-9][0-9]{0,8})\Z")
 
