@@ -85,4 +85,6 @@ class Suppression:
 
 Event = Accepted | Delivery | Deferral | Failure | Cancel | Quarantine | Suppression
 
-EVENT_CLASSES: dict[str, type[Event]] = {c.name: c for c in (Accepted, Delivery, Deferral, Failure, Cancel, Quarantine, Suppression)}
+EVENT_CLASSES: dict[str, type[Event]] = {
+    c.name: c for c in (Accepted, Delivery, Deferral, Failure, Cancel, Quarantine, Suppression)
+}

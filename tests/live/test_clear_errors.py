@@ -92,12 +92,7 @@ def test_one_bad_recipient_refuses_the_call_and_names_its_index(untouched):
         ("template", 7),
         ("data", {"name": "Jane"}),
         ("patch", [{"op": "remove", "path": "/a"}]),
-        ("attachments", [{"url": "http://example.com/a.pdf"}]),
-        ("attachments", [{"data": "eA==", "name": "a.txt"}]),
         ("images", "hosted"),
-        ("sendat", "2030-01-01 00:00:00"),
-        ("metadata", {"order": 7}),
-        ("unsubscribe", {"url": "https://example.com/u"}),
     ],
 )
 def test_what_this_version_does_not_do_is_refused_by_name(untouched, name, value):
