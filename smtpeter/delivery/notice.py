@@ -1,7 +1,8 @@
 """The notifications that we send about our own dialogue with a receiver (RFC 3464, delivery.md).
 
 Only to the envelope that the submitter gave, never about a message that has none (so never in answer to a notification),
-and only when NOTIFY asks for it; without NOTIFY failures are told.
+and only when NOTIFY asks for it; without NOTIFY failures are told. A recipient on the suppression list had no dialogue:
+its event tells, no notification does.
 
 A notification is written while the result of its message waits to be recorded. So trouble with it is logged and no
 more: a result that is not recorded would have the message sent once again.
