@@ -293,6 +293,9 @@ async def _open_submission(house: House, world: World, tls: ServerTls, *, is_dev
     door = SubmissionDoor(
         house.intake, house.identify, world.clock, smtp, config.server.hostname, is_development=is_development
     )
+    for network, user in smtp.trusted_networks.items():
+        if await house.identify.by_network(str(network), user) is None:
+            log("start.trusted_network_without_login", network=str(network), user=user)
     patience = Patience(
         command_seconds=smtp.command_time.total_seconds(),
         session_seconds=smtp.session_time.total_seconds(),
@@ -426,12 +429,14 @@ async def _greet(house: House, world: World, options: ServeOptions) -> None:
         approve_all=config.development.approve_all,
         now=world.clock.now(),
     )
+    smart = config.delivery.smart_host
     places = Places(
         rest=f"http://127.0.0.1:{house.http[0].port}/v1",
         https=f"https://127.0.0.1:{house.http_tls[0].port}/v1" if house.http_tls else None,
         smtp=("127.0.0.1", house.submission[0].port),
         smtps=("127.0.0.1", house.submission_tls[0].port),
         sink=("127.0.0.1", house.sink.port) if house.sink else None,
+        smart_host=f"{smart.host}:{smart.port}" if smart.host else "",
         ca_file=(house.ca_file or data_dir).resolve(),
         why=_why(data_dir),
         access=access,

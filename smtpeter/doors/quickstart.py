@@ -37,6 +37,7 @@ class Places:
     smtp: tuple[str, int]
     smtps: tuple[str, int]
     sink: tuple[str, int] | None
+    smart_host: str  # HOST:PORT that everything goes to instead, or ""
     ca_file: Path
     why: str  # the command that tells what became of a message, without its id
     access: DevelopmentAccess = field(repr=False)
@@ -90,10 +91,13 @@ def quick_start(places: Places) -> str:
     """Gives the text that is printed at start: commands to paste."""
     host, port = places.smtp
     access = places.access
-    captured = places.rest.removesuffix("/v1") + "/captured"
-    delivery = f"Look at it: {captured}" if places.sink else "It is delivered to the smart host that you named."
+    site = places.rest.removesuffix("/v1")
+    if places.smart_host:
+        where, delivery = f"mail goes to {places.smart_host}", f"It goes to:         {places.smart_host}"
+    else:
+        where, delivery = "nothing leaves this machine", f"Look at it:         {site}/captured"
     return f"""
-smtpeter is ready, in development mode: loopback only, nothing leaves this machine.
+smtpeter is ready, in development mode: it listens on loopback only, {where}.
 
 Send a mail by REST:
 
@@ -109,6 +113,7 @@ Or by SMTP, with STARTTLS and a login:
 
 {delivery}
 What became of it:  {places.why} ID
+What else it can:   {site}/docs
 
 SMTP with TLS from the first byte: {places.smtps[0]}:{places.smtps[1]}; the certificate's authority: {places.ca_file}
 """

@@ -111,8 +111,8 @@ async def start(
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Gives a bound TCP socket; `host` "" is every address, of both families. Raises OSError."""
-    if host == "":
+    """Gives a bound TCP socket; `host` "" is every address, of both families where there are two. Raises OSError."""
+    if host == "" and socket.has_dualstack_ipv6():
         return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=BACKLOG)
