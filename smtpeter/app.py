@@ -44,6 +44,7 @@ from smtpeter.intake.options import IntakeSettings
 from smtpeter.intake.senders import Senders
 from smtpeter.intake.space import Space
 from smtpeter.store.answers import forget_answers
+from smtpeter.store.credentials import find_login
 from smtpeter.store.operation import StoreUnavailable
 from smtpeter.store.store import Store, open_store
 from smtpeter.store.workers import (
@@ -293,9 +294,6 @@ async def _open_submission(house: House, world: World, tls: ServerTls, *, is_dev
     door = SubmissionDoor(
         house.intake, house.identify, world.clock, smtp, config.server.hostname, is_development=is_development
     )
-    for network, user in smtp.trusted_networks.items():
-        if await house.identify.by_network(str(network), user) is None:
-            log("start.trusted_network_without_login", network=str(network), user=user)
     patience = Patience(
         command_seconds=smtp.command_time.total_seconds(),
         session_seconds=smtp.session_time.total_seconds(),
@@ -369,6 +367,7 @@ async def _serve(config: Config, options: ServeOptions) -> None:
         gc.freeze()
         if options.is_development:
             await _greet(house, world, options)
+        await _warn_of_untied_networks(house)
         log("start.ready", roles=sorted(options.roles), pid=os.getpid())
         waiting = asyncio.create_task(stopping.wait())
         await asyncio.wait([waiting, *house.tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -380,6 +379,13 @@ async def _serve(config: Config, options: ServeOptions) -> None:
         log("stop.draining")
         await house.close()
         log("stop.done")
+
+
+async def _warn_of_untied_networks(house: House) -> None:
+    """Says which trusted networks act as a login that does not exist; their mail will be refused."""
+    for network, user in house.config.smtp.trusted_networks.items():
+        if await house.store.read(find_login, user) is None:
+            log("start.trusted_network_without_login", network=str(network), user=user)
 
 
 def real_world(config: Config) -> World:
