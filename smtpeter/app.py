@@ -73,8 +73,6 @@ from smtpeter.world.tls import ClientContexts, ServerTls
 
 ROLES = frozenset({"smtp", "api", "mta"})
 DRAIN_SECONDS = 30.0  # D12
-# a flush that has ended in its thread waits this long at most for a loop that is busy: +20 % at P4, nothing at P1
-SWITCH_SECONDS = 0.0005
 PORTS_TRIED = 50  # in development mode, when the usual one is taken
 
 
@@ -351,7 +349,6 @@ def serve(config: Config, options: ServeOptions) -> None:
         config = with_free_ports(config)
     # signing and parsing make no cycles worth looking for this often
     gc.set_threshold(50_000, 20, 50)
-    sys.setswitchinterval(SWITCH_SECONDS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(config, options))
 
