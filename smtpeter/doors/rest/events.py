@@ -8,7 +8,7 @@ from smtpeter.doors.rest.call import Call, json_response, no_such_message
 from smtpeter.doors.rest.declare import Answer, Operation, Route, Schema
 from smtpeter.doors.rest.messages import MESSAGE_ID
 from smtpeter.doors.rest.records import record
-from smtpeter.doors.rest.window import WINDOW, read_query, write_cursor
+from smtpeter.doors.rest.window import WINDOW, behind, read_query
 
 
 async def events_of_message(call: Call) -> Response:
@@ -21,7 +21,7 @@ async def events_of_message(call: Call) -> Response:
     page, has_more = query.pick(message.tags, events)
     headers = {}
     if has_more:
-        cursor = write_cursor(page[-1].number, message.id, call.settings.cursor_key)
+        cursor = behind(page[-1].number, message.id, call.settings.cursor_key)
         # relative (RFC 8288 3.1) and without the token: no URL of ours carries a secret (K4)
         headers["Link"] = f'<{call.path}?{urlencode({**call.query, "cursor": cursor})}>; rel="next"'
     return json_response([record(message, view) for view in page], headers)

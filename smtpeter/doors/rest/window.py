@@ -1,19 +1,16 @@
 """Which events a call asks for: the window of time, names, tags, and where the page begins (events.md).
 
-A window is never longer than a month. Cursors are an event number with a keyed MAC over it and the message id (W2), so
-that one cannot be made up or carried over to another question.
+A window is never longer than a month. The place of a cursor (cursor.py) is an event number.
 """
 
-import base64
 import calendar
-import hashlib
-import hmac
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from smtpeter.doors.rest.cursor import read_cursor, write_cursor
 from smtpeter.doors.rest.declare import Kind, Property, Reading, Table, wrong
 from smtpeter.doors.rest.errors import Problem
 from smtpeter.doors.rest.gateway import EventView
@@ -26,7 +23,6 @@ _DOCUMENTED = frozenset(("attempt", "bounce", "click", "delivery", "failure", "o
 _LATER = frozenset(("abuse", "unsubscribe", "suppression"))  # names that can be asked for and have no records here
 _NAMES = _DOCUMENTED | _LATER | frozenset(EVENT_CLASSES)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
-_MAC_OCTETS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +56,18 @@ def read_query(parameters: dict[str, Any], accepted: datetime, scope: str, key: 
         end,
         parameters.get("type", _DOCUMENTED),
         parameters.get("tags", frozenset()),
-        _read_cursor(parameters["cursor"], scope, key) if "cursor" in parameters else 0,
+        int(read_cursor(parameters["cursor"], _question(scope), key)) if "cursor" in parameters else 0,
         parameters.get("limit", MAX_LIMIT),
     )
 
 
-def write_cursor(number: int, scope: str, key: bytes) -> str:
+def behind(number: int, scope: str, key: bytes) -> str:
     """Gives the cursor for the page behind the event of this number."""
-    raw = number.to_bytes(8, "big")
-    return base64.urlsafe_b64encode(raw + _mac(raw, scope, key)).decode("ascii")
+    return write_cursor(str(number), _question(scope), key)
 
 
-def _read_cursor(text: str, scope: str, key: bytes) -> int:
-    try:
-        raw = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
-    except ValueError:
-        raw = b""
-    if len(raw) != 8 + _MAC_OCTETS or not hmac.compare_digest(raw[8:], _mac(raw[:8], scope, key)):
-        raise Problem("invalid_parameter", field="cursor", reason="The cursor is not one that this call gave out")
-    return int.from_bytes(raw[:8], "big")
-
-
-def _mac(raw: bytes, scope: str, key: bytes) -> bytes:
-    return hashlib.blake2b(raw + scope.encode(), digest_size=_MAC_OCTETS, key=key[:64], person=b"cursor").digest()
+def _question(scope: str) -> str:
+    return f"events {scope}"
 
 
 def _window(parameters: dict[str, Any], accepted: datetime) -> tuple[datetime, datetime]:
