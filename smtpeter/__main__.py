@@ -11,9 +11,9 @@ from smtpeter.doors.cli.main import run
 
 def serve(config: Config, **options: Any) -> None:
     """Starts a gateway."""
-    from smtpeter import app
+    from smtpeter.app import serve as process
 
-    app.serve(config, app.ServeOptions(**options))
+    process.serve(config, process.ServeOptions(**options))
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Self
 from weakref import WeakSet
 
-from smtpeter.app import House, furnish
+from smtpeter.app.house import House, furnish
 from smtpeter.config import Config
 from smtpeter.domains.keys import new_key
 from smtpeter.domains.seal import installation_key

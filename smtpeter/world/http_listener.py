@@ -1,7 +1,7 @@
 """The HTTP server: uvicorn, embedded in our own event loop beside the SMTP doors.
 
 uvicorn brings the application's side of a connection; what a client may do to it is http_protocol's, and sockets,
-signals and the order of stopping are ours (app.py). One timer of the listener checks the time limits of all its
+signals and the order of stopping are ours (app/serve.py). One timer of the listener checks the time limits of all its
 connections.
 """
 
@@ -27,7 +27,7 @@ BACKLOG = 2048
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leaves signals to app.py."""
+        """Leaves signals to app/serve.py."""
         yield
 
 

@@ -1,38 +1,24 @@
-"""The roof: the only file that knows every room. What is opened, in which order, and how it is closed again.
+"""The gateway as a whole: what is opened, in which order, and how it is closed again.
 
-`open_house` builds a running gateway from a configuration; `serve` is the process around it: event loop, signals,
-drain. Roles choose what a process does: `smtp` and `api` are doors, `mta` delivers.
+`furnish` gives the rooms behind the doors, `open_house` opens the doors too. Roles choose what a process does: `smtp` and
+`api` are doors, `mta` delivers.
 """
 
 import asyncio
 import contextlib
-import gc
 import os
-import secrets
-import shlex
-import signal
-import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import uvloop
-
-from smtpeter.config import Config, Listen, Server, Via
-from smtpeter.delivery.attempt import Ways
-from smtpeter.delivery.carry import Carrier
-from smtpeter.delivery.dispatcher import Dispatcher, DispatchSettings
-from smtpeter.delivery.notice import Notices
-from smtpeter.delivery.route import Capture, Discard, Mx, Route, Rule, SmartHost
-from smtpeter.delivery.schedule import Schedule
-from smtpeter.delivery.settle import Settling
-from smtpeter.delivery.verdict import shipped_rules
+from smtpeter.app.outward import dispatcher_of
+from smtpeter.config import Config
+from smtpeter.delivery.dispatcher import Dispatcher
 from smtpeter.domains.keys import DevelopmentKey, KeyRing
 from smtpeter.domains.seal import installation_key
 from smtpeter.doors.capture import page
 from smtpeter.doors.capture.mailbox import Mailbox
 from smtpeter.doors.capture.sink import SinkDoor
 from smtpeter.doors.cli.shared import store_url
-from smtpeter.doors.quickstart import Places, development_access, quick_start, write_ready_file
 from smtpeter.doors.rest.app import build_app
 from smtpeter.doors.rest.rooms import Rooms
 from smtpeter.doors.rest.settings import RestSettings
@@ -44,7 +30,6 @@ from smtpeter.intake.options import IntakeSettings
 from smtpeter.intake.senders import Senders
 from smtpeter.intake.space import Space
 from smtpeter.store.answers import forget_answers
-from smtpeter.store.credentials import find_login
 from smtpeter.store.operation import StoreUnavailable
 from smtpeter.store.store import Store, open_store
 from smtpeter.store.workers import (
@@ -58,22 +43,15 @@ from smtpeter.store.workers import (
     take_over,
     workers_of_node,
 )
-from smtpeter.wire.smtp_steps import TlsPolicy
 from smtpeter.world import http_listener, smtp_listener
 from smtpeter.world.certificate import ensure_certificates
-from smtpeter.world.clock import SystemClock
-from smtpeter.world.conversation import ClientTimeouts
-from smtpeter.world.log import log, open_log
-from smtpeter.world.networks import Destinations, parse_networks
-from smtpeter.world.resolver import DnsResolver
+from smtpeter.world.log import log
 from smtpeter.world.seams import Clock, World
 from smtpeter.world.smtp_listener import Listener, Patience
-from smtpeter.world.stream import TcpDialer
-from smtpeter.world.tls import ClientContexts, ServerTls
+from smtpeter.world.tls import ServerTls
 
 ROLES = frozenset({"smtp", "api", "mta"})
 DRAIN_SECONDS = 30.0  # D12
-PORTS_TRIED = 50  # in development mode, when the usual one is taken
 
 
 @dataclass(slots=True)
@@ -157,7 +135,7 @@ async def furnish(
     senders = Senders(store, world.clock)
     fallback = DevelopmentKey(data_dir / "development.dkim") if is_development else None
     keys = KeyRing(store, world.clock, senders, master, fallback)
-    dispatcher = _dispatcher(config, store, world, worker, keys) if "mta" in roles else None
+    dispatcher = dispatcher_of(config, store, world, worker, keys) if "mta" in roles else None
     intake = Intake(store, world, senders, Space(data_dir, world.clock), _intake_settings(config), dispatcher)
     identify = Identify(store, world.clock, _login_limits(config))
     return House(config, store, world.clock, intake, dispatcher, identify, worker)
@@ -201,58 +179,6 @@ async def _beat(store: Store, clock: Clock, worker: int) -> None:
             await asyncio.gather(store.write(beat, Beat(worker, now)), store.write(forget_answers, now))
 
 
-def _dispatcher(config: Config, store: Store, world: World, worker: int, keys: KeyRing) -> Dispatcher:
-    delivery = config.delivery
-    hello = delivery.hello_name or config.server.hostname
-    rules = _routes(config)
-    allowed = ("0.0.0.0/0", "::/0") if delivery.allow_private_destinations else ()
-    ways = Ways(
-        world=world,
-        rules=rules,
-        verdicts=shipped_rules(),
-        contexts=ClientContexts(Path(config.tls.ca) if config.tls.ca else None),
-        timeouts=ClientTimeouts(),
-        hello=hello,
-        tls=TlsPolicy(delivery.tls.value),
-        destinations=Destinations(allowed=parse_networks(allowed)),
-        messages_per_connection=delivery.messages_per_connection,
-    )
-    carrier = Carrier(
-        store=store,
-        ways=ways,
-        settling=Settling(
-            Schedule(delivery.retry_delays, delivery.retry_divisor), Notices(world, config.server.hostname)
-        ),
-        signers_for=keys.signers,
-        hostname=config.server.hostname,
-        idle_seconds=delivery.idle_time.total_seconds(),
-        shows_client=config.smtp.received_show_client,
-    )
-    settings = DispatchSettings(
-        concurrency=delivery.concurrency,
-        concurrency_per_lane=delivery.concurrency_per_lane,
-        max_held=delivery.max_held,
-        max_held_bytes=delivery.max_held_bytes,
-        claim_batch=delivery.claim_batch,
-    )
-    return Dispatcher(store, world, worker, rules, settings, carrier.live)
-
-
-def _routes(config: Config) -> tuple[Rule, ...]:
-    """Gives the routing table: what the configuration lists, then the default smart host if there is one."""
-    smart = config.delivery.smart_host
-    smart_host = SmartHost(smart.host, smart.port, smart.tls.value, smart.user, smart.password)
-    sink = config.development.capture
-    by_name: dict[Via, Route] = {
-        Via.MX: Mx(),
-        Via.SMARTHOST: smart_host,
-        Via.DISCARD: Discard(),
-        Via.CAPTURE: Capture(sink.host, sink.port),
-    }
-    rules = tuple(Rule(str(pattern), by_name[via]) for pattern, via in config.delivery.routes.items())
-    return (*rules, Rule("*", smart_host)) if smart.host else rules
-
-
 def _login_limits(config: Config) -> LoginLimits:
     return LoginLimits(config.smtp.max_failed_logins_per_minute, config.smtp.max_failed_logins_per_day)
 
@@ -277,12 +203,12 @@ def _tls(config: Config, world: World, house: House) -> ServerTls:
 
 async def _open_sink(house: House, world: World) -> None:
     config = house.config
-    door = SinkDoor(_mailbox(config), world.clock, config.server.hostname)
+    door = SinkDoor(mailbox(config), world.clock, config.server.hostname)
     place = config.development.capture
     house.sink = await smtp_listener.start(door, place.host, place.port, spool_folder=config.server.data_dir)
 
 
-def _mailbox(config: Config) -> Mailbox:
+def mailbox(config: Config) -> Mailbox:
     return Mailbox(config.server.data_dir / "captured", config.development.max_captured)
 
 
@@ -319,7 +245,7 @@ async def _open_http(house: House, tls: ServerTls, *, is_development: bool) -> N
     master = installation_key(config.server)
     rooms = Rooms(house.store, house.intake, house.identify, house.clock, config.server.hostname)
     rest = build_app(rooms, RestSettings.of(config.http, master.derive("rest cursors")))
-    app = mount(rest, page.routes(_mailbox(config)) if is_development else [])
+    app = mount(rest, page.routes(mailbox(config)) if is_development else [])
     limits = http_listener.HttpLimits.of(config.http)
     for places, listeners, context in (
         (config.http.listeners, house.http, None),
@@ -328,122 +254,3 @@ async def _open_http(house: House, tls: ServerTls, *, is_development: bool) -> N
         for place in places:
             listening = http_listener.bind(place.host, place.port)
             listeners.append(await http_listener.start(app, listening, context, int(DRAIN_SECONDS), limits))
-
-
-# --- the process ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ServeOptions:
-    """What the command line says about one start."""
-
-    roles: frozenset[str] = ROLES
-    is_development: bool = False
-    ready_file: Path | None = None
-
-
-def serve(config: Config, options: ServeOptions) -> None:
-    """Runs the gateway until SIGTERM or SIGINT, then drains. Raises what `open_house` raises."""
-    open_log(is_pretty=options.is_development and sys.stderr.isatty())
-    if options.is_development:
-        config = with_free_ports(config)
-    # signing and parsing make no cycles worth looking for this often
-    gc.set_threshold(50_000, 20, 50)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(config, options))
-
-
-async def _serve(config: Config, options: ServeOptions) -> None:
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    world = real_world(config)
-    house = await open_house(config, world, options.roles, is_development=options.is_development)
-    try:
-        gc.collect()
-        gc.freeze()
-        if options.is_development:
-            await _greet(house, world, options)
-        await _warn_of_untied_networks(house)
-        log("start.ready", roles=sorted(options.roles), pid=os.getpid())
-        waiting = asyncio.create_task(stopping.wait())
-        await asyncio.wait([waiting, *house.tasks], return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        for task in house.tasks:
-            if task.done() and not task.cancelled() and task.exception() is not None:
-                log("stop.task_failed", task=task.get_name(), error=repr(task.exception()))
-    finally:
-        log("stop.draining")
-        await house.close()
-        log("stop.done")
-
-
-async def _warn_of_untied_networks(house: House) -> None:
-    """Says which trusted networks act as a login that does not exist; their mail will be refused."""
-    for network, user in house.config.smtp.trusted_networks.items():
-        if await house.store.read(find_login, user) is None:
-            log("start.trusted_network_without_login", network=str(network), user=user)
-
-
-def real_world(config: Config) -> World:
-    """Gives the clock, the names and the network as they are."""
-    clock = SystemClock()
-    return World(clock, DnsResolver(clock, config.delivery.dns_servers), TcpDialer(), secrets.randbits)
-
-
-def with_free_ports(config: Config) -> Config:
-    """Gives the configuration with each loopback port moved to the next free one when it is taken."""
-    taken: set[int] = set()
-
-    def free(place: Listen) -> Listen:
-        for port in range(place.port, place.port + PORTS_TRIED):
-            if port in taken:
-                continue
-            with contextlib.suppress(OSError), http_listener.bind(place.host, port):
-                taken.add(port)
-                return Listen(place.host, port)
-        raise OSError(f"no free port near {place}")
-
-    def all_free(places: tuple[Listen, ...]) -> tuple[Listen, ...]:
-        return tuple(free(place) for place in places)
-
-    smtp, http, development = config.smtp, config.http, config.development
-    return replace(
-        config,
-        smtp=replace(smtp, listeners=all_free(smtp.listeners), tls_listeners=all_free(smtp.tls_listeners)),
-        http=replace(http, listeners=all_free(http.listeners), tls_listeners=all_free(http.tls_listeners)),
-        development=replace(development, capture=free(development.capture)),
-    )
-
-
-def _why(data_dir: Path) -> str:
-    """Gives `smtpeter why` as it has to be typed here, without the id."""
-    elsewhere = [] if data_dir == Server().data_dir else ["--data-dir", str(data_dir)]
-    return shlex.join([sys.argv[0], "why", *elsewhere])
-
-
-async def _greet(house: House, world: World, options: ServeOptions) -> None:
-    """Writes the ready file and prints what a newcomer needs."""
-    config = house.config
-    data_dir = config.server.data_dir
-    access = await development_access(
-        house.store,
-        data_dir / "development.json",
-        approve_all=config.development.approve_all,
-        now=world.clock.now(),
-    )
-    smart = config.delivery.smart_host
-    places = Places(
-        rest=f"http://127.0.0.1:{house.http[0].port}/v1",
-        https=f"https://127.0.0.1:{house.http_tls[0].port}/v1" if house.http_tls else None,
-        smtp=("127.0.0.1", house.submission[0].port),
-        smtps=("127.0.0.1", house.submission_tls[0].port),
-        sink=("127.0.0.1", house.sink.port) if house.sink else None,
-        smart_host=f"{smart.host}:{smart.port}" if smart.host else "",
-        ca_file=(house.ca_file or data_dir).resolve(),
-        why=_why(data_dir),
-        access=access,
-    )
-    print(quick_start(places), flush=True)
-    for path in {data_dir / "ready.json", options.ready_file or data_dir / "ready.json"}:
-        write_ready_file(path, places)

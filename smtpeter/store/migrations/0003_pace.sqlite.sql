@@ -1,0 +1,29 @@
+-- What steers the way out, and what shows how it goes.
+
+alter table workers add column roles text not null default '';
+
+-- stage 3: held back by a pause (messages.pause). Expired messages are found whatever their stage.
+alter table messages add column pause integer;
+create index messages_held on messages (pause) where stage = 3;
+create index messages_expires on messages (expires) where stage is not null;
+
+-- Entries of model/steering.py. until: when a pause ends.
+create table steering (
+    id integer primary key autoincrement,
+    kind text not null,
+    position integer not null,
+    body text not null,
+    until integer,
+    created integer not null
+) strict;
+create table steering_version (version integer not null) strict;
+insert into steering_version (version) values (0);
+
+-- What each worker says about its lanes.
+create table lane_reports (
+    worker integer not null,
+    lane text not null,
+    at integer not null,
+    body text not null,
+    primary key (worker, lane)
+) strict, without rowid;
