@@ -7,6 +7,7 @@ has bounds, so that a slip of the finger is found at start and not at night.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -58,6 +59,18 @@ class Server:
     master_key: str = setting(
         "", "The key that seals DKIM keys and relay passwords; without it nothing is signed or sent.", is_secret=True
     )
+    workers: int = setting(1, "Processes that do the work, beside one that watches over them.", 1, 256)
+    node: str = setting("", "The name of this machine among those on one data base; empty: its host name.")
+    watchdog_time: timedelta = setting(
+        _seconds(20), "How long a worker may be silent before it is replaced.", _MOMENT, _DAY
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What is written to the log."""
+
+    mail: bool = setting(True, "Log one line for each message accepted and delivered, not only for trouble.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +138,9 @@ class Http:
     require_https: bool = setting(True, "Refuse calls that come neither by TLS nor through a trusted proxy.")
     allow_loopback_http: bool = setting(False, "Take plain calls from loopback addresses.")
     trusted_proxies: tuple[Network, ...] = setting((), "Networks of proxies whose X-Forwarded headers are believed.")
+    metrics_networks: tuple[Network, ...] = setting(
+        (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")), "Networks whose clients may read /metrics."
+    )
     max_body_bytes: int = setting(50 * 2**20, "Largest request body.", 2**10, 2**31)
     max_request_line_bytes: int = setting(16 * 2**10, "Longest request line.", 256, 2**20)
     max_header_bytes: int = setting(32 * 2**10, "Largest header section of a request.", 1024, 2**20)
@@ -190,6 +206,7 @@ class Config:
     """All sections."""
 
     server: Server = Server()
+    log: Log = Log()
     store: Store = Store()
     smtp: Smtp = field(default_factory=Smtp)
     tls: Tls = Tls()
