@@ -6,15 +6,24 @@ named in the event.
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from smtpeter.config.values import read_duration
 from smtpeter.model.outcome import Deferred, Delivered, Failed, Kind, Outcome, Result, Scope, State
+
+
+class Effect(StrEnum):
+    """What a reply asks of more than its own message."""
+
+    SLOW = "slow"  # halve the rate of the lane
+    PAUSE = "pause"  # let the lane rest
+    NEXT_ADDRESS = "next address"  # set the local address aside for the lane, try again from another
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,8 @@ class Rule:
     is_final: bool
     scope: Scope
     after: timedelta | None
+    effect: Effect | None
+    lasts: timedelta | None
 
     def fits(self, result: Result) -> bool:
         """True when every condition of the row holds for the result."""
@@ -46,15 +57,25 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An outcome and the name of the rule that led to it."""
+    """An outcome, the name of the rule that led to it, and what else it asks for.
+
+    `lasts`: how long the lane rests, or the address is set aside; None with every other effect.
+    """
 
     outcome: Outcome
     rule: str
+    effect: Effect | None = None
+    lasts: timedelta | None = None
 
 
 def read_rules(text: str) -> tuple[Rule, ...]:
     """Reads a table. Raises ValueError (tomllib.TOMLDecodeError is one, and re.error becomes one) naming the rule."""
-    return tuple(_rule(row) for row in tomllib.loads(text)["rule"])
+    return read_rows(tomllib.loads(text).get("rule", ()))
+
+
+def read_rows(rows: Iterable[Mapping[str, Any]]) -> tuple[Rule, ...]:
+    """Reads tables that were parsed already, as those of the configuration. Raises ValueError naming the rule."""
+    return tuple(_rule(row) for row in rows)
 
 
 @cache
@@ -69,16 +90,33 @@ def judge(rules: tuple[Rule, ...], result: Result) -> Verdict:
         return Verdict(Delivered(result), "")
     rule = next(rule for rule in rules if rule.fits(result))
     if rule.is_final:
-        return Verdict(Failed(result, rule.scope), rule.name)
-    return Verdict(Deferred(result, rule.scope, rule.after), rule.name)
+        return Verdict(Failed(result, rule.scope), rule.name, rule.effect, rule.lasts)
+    return Verdict(Deferred(result, rule.scope, rule.after), rule.name, rule.effect, rule.lasts)
+
+
+_LASTING = (Effect.PAUSE, Effect.NEXT_ADDRESS)
 
 
 def _rule(row: Mapping[str, Any]) -> Rule:
     name = row.get("name", "")
-    unknown = set(row) - {"name", "state", "kind", "code", "status", "text", "mta", "verdict", "scope", "after"}
+    unknown = set(row) - {
+        "name",
+        "state",
+        "kind",
+        "code",
+        "status",
+        "text",
+        "mta",
+        "verdict",
+        "scope",
+        "after",
+        "effect",
+        "lasts",
+    }
     if unknown or row.get("verdict") not in {"fail", "retry"}:
         raise ValueError(f"rule {name!r}: {', '.join(sorted(unknown)) or 'verdict'} is not known")
     try:
+        effect = Effect(row["effect"]) if "effect" in row else None
         return Rule(
             name=name,
             states=frozenset(State(s) for s in row["state"]) if "state" in row else None,
@@ -90,6 +128,8 @@ def _rule(row: Mapping[str, Any]) -> Rule:
             is_final=row["verdict"] == "fail",
             scope=Scope(row["scope"]),
             after=read_duration(row["after"]) if "after" in row else None,
+            effect=effect,
+            lasts=read_duration(row.get("lasts", "30m")) if effect in _LASTING else None,
         )
     except (KeyError, ValueError, re.error) as error:
         raise ValueError(f"rule {name!r}: {error}") from None
