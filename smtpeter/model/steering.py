@@ -103,6 +103,18 @@ class RuleEntry:
 
 Entry = Pause | LimitEntry | RouteEntry | RuleEntry
 
+KINDS: dict[Steer, type[Entry]] = {
+    Steer.PAUSE: Pause,
+    Steer.LIMIT: LimitEntry,
+    Steer.ROUTE: RouteEntry,
+    Steer.RULE: RuleEntry,
+}
+
+
+def kind_of(entry: Entry) -> Steer:
+    """Gives the kind of an entry."""
+    return next(kind for kind, of in KINDS.items() if isinstance(entry, of))
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -120,3 +132,22 @@ class Steering:
 
     version: int
     entries: tuple[Stored, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LaneReport:
+    """How a lane goes in one worker. `max_connections` and `rate_per_minute` are the worker's share; rate None: no limit.
+
+    `sent_per_minute` is measured. `reason` says in words why it is slow or rests, "" when all is well; `last_reply` is
+    the last text of the remote host that was not a plain acceptance.
+    """
+
+    lane: str
+    connections: int
+    max_connections: int
+    waiting: int  # messages in the worker's memory
+    rate_per_minute: float | None = None
+    sent_per_minute: float = 0.0
+    resting_until: datetime | None = None
+    reason: str = ""
+    last_reply: str = ""
