@@ -1,4 +1,4 @@
-"""Bookings: what a worker holds is pushed, released, or sent to another lane.
+"""Bookings: what a worker holds is pushed, released, sent to another lane, or held back by a pause.
 
 A booking says until when a row is out of the queue; when it runs out the row comes due by itself. Everything here is
 on condition of the claim's number: what was lost to another claim or to a result stays as it is.
@@ -9,7 +9,7 @@ from datetime import datetime
 
 from smtpeter.model.message import MessageId
 from smtpeter.store.columns import to_ms
-from smtpeter.store.operation import operation
+from smtpeter.store.operation import operation, single
 from smtpeter.store.statement import INT, TEXT, Plan, Statement
 
 
@@ -47,11 +47,28 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Relane:
-    """Hands back a claimed message that belongs into another lane."""
+    """Hands back a claimed message that belongs into another lane; None: it is to be looked up."""
 
     held: Held
-    lane: str
+    lane: str | None
     now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HoldBack:
+    """Hands back claimed messages that a pause concerns."""
+
+    held: tuple[Held, ...]
+    pause: int
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """The pauses that are in force; what others hold back is made ready, up to `limit` messages."""
+
+    pauses: frozenset[int]
+    now: datetime
+    limit: int
 
 
 _PUSH = Statement(
@@ -71,12 +88,36 @@ _RELEASE = Statement(
 )
 
 _RELANE = Statement(
-    "update messages set due = :now, stage = 1, lane = :lane, unsettled = unsettled - 1, worker = null {rows} "
+    "update messages set due = :now, stage = case when :lane is null then 2 else 1 end, lane = :lane, "
+    "unsettled = unsettled - 1, worker = null {rows} "
     "where id = :id and claim = :claim and worker is not null returning id",
     now=INT,
     lane=TEXT,
     id=TEXT,
     claim=INT,
+)
+
+_HOLD_BACK = Statement(
+    "update messages set stage = 3, pause = :pause, unsettled = unsettled - 1, worker = null {rows} "
+    "where id = :id and claim = :claim and worker is not null returning id",
+    pause=INT,
+    id=TEXT,
+    claim=INT,
+)
+
+# from pause to pause by one seek each
+HOLDING = Statement(
+    "with recursive head (pause) as (select (select min(pause) from messages where stage = 3) union all "
+    "select (select min(pause) from messages where stage = 3 and pause > head.pause) from head "
+    "where head.pause is not null) select pause from head where pause is not null"
+)
+
+_LET_GO = Statement(
+    "update messages set due = :now, stage = case when lane is null then 2 else 1 end, pause = null where id in "
+    "(select id from messages where stage = 3 and pause = :pause limit :limit {skip_locked}) returning id",
+    now=INT,
+    pause=INT,
+    limit=INT,
 )
 
 
@@ -103,3 +144,22 @@ def relane(items: list[Relane]) -> Plan[list[None]]:
     """Hands messages back with another lane, due now; like `release` it is no attempt."""
     yield _RELANE.many([(to_ms(item.now), item.lane, item.held.id, item.held.claim) for item in items])
     return [None] * len(items)
+
+
+@operation
+def hold_back(items: list[HoldBack]) -> Plan[list[None]]:
+    """Takes messages out of the queue until their pause ends; like `release` it is no attempt."""
+    rows = [(item.pause, held.id, held.claim) for item in items for held in item.held]
+    if rows:
+        yield _HOLD_BACK.many(rows)
+    return [None] * len(items)
+
+
+@single
+def let_go(item: LetGo) -> Plan[int]:
+    """Makes ready what is held back by pauses that are over; gives how many messages, `limit` when there may be more."""
+    count = 0
+    for row in (yield HOLDING.one()):
+        if row[0] not in item.pauses and count < item.limit:
+            count += len((yield _LET_GO.one(to_ms(item.now), row[0], item.limit - count)))
+    return count

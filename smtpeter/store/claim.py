@@ -1,9 +1,11 @@
 """CLAIM: gives a worker messages that are due, and books the next try of each before it is made.
 
-A claim makes ready what has come due (`stages.py`), then picks from the ready rows: transactional streams first;
-within a stream accounts in rotation, for each its lanes in rotation, and the same number of rows for each. Its work
-grows with the accounts and lanes that it serves, not with rows. Booking (D6) is the move from ready to waiting: a
-worker that dies leaves rows that come due by themselves.
+A claim makes ready what has come due (`stages.py`), then picks from the ready rows: transactional streams first, but an
+eighth is kept for the others; within a stream accounts in rotation, for each its lanes in rotation, and the same number
+of rows for each. Its work grows with the accounts and lanes that it serves, not with rows. Booking (D6) is the move
+from ready to waiting: a worker that dies leaves rows that come due by themselves.
+
+Messages whose time is over are claimed apart (`claim_expired`): they must fail on time whatever their lane is waiting for.
 
 Times come from the caller. A message whose large content is missing is quarantined instead of claimed; one whose
 recipient was suppressed after its acceptance fails.
@@ -28,13 +30,19 @@ from smtpeter.store.statement import INT, TEXT, Plan, Statement
 from smtpeter.store.suppressions import SuppressionCheck, accounts_with_any, among, failure_of
 
 PRIORITIES = (0, 1)  # transactional, everything else
+_KEPT_FOR_OTHERS = 8  # transactional streams leave one of so many rows to the others
+Flow = tuple[int, int]  # priority, account
 _LOST = Quarantine("The stored content of the message is missing.")
 _MAX_ROUNDS = 5  # of a claim that finds only what cannot be sent
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """Asks for up to `limit` messages and about `max_bytes` of content; each is booked for `worker` until `until`."""
+    """Asks for up to `limit` messages and about `max_bytes` of content; each is booked for `worker` until `until`.
+
+    `skip_lanes` get nothing. `rooms` bounds the rows of single lanes, `room_elsewhere` those of each other lane. `taken`
+    names lanes that are full for some flows (priority, account): the others may still put a row there.
+    """
 
     worker: int
     now: datetime
@@ -42,7 +50,20 @@ class ClaimRequest:
     limit: int
     max_bytes: int = 64 << 20
     skip_lanes: frozenset[str] = frozenset()
+    rooms: Mapping[str, int] = field(default_factory=dict)
+    room_elsewhere: int = 1_000_000
+    taken: Mapping[str, frozenset[Flow]] = field(default_factory=dict)
     rotation: Rotation = field(default_factory=Rotation)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredRequest:
+    """Asks for up to `limit` messages whose time is over and that nobody holds."""
+
+    worker: int
+    now: datetime
+    until: datetime
+    limit: int
 
 
 READY_ACCOUNTS = seek_accounts(READY, "priority = :priority")
@@ -54,6 +75,13 @@ PICK = Statement(
     priority=INT,
     account=INT,
     lane=TEXT,
+    limit=INT,
+)
+
+PICK_EXPIRED = Statement(
+    "select id, source from messages where stage is not null and expires <= :now and (stage <> 0 or worker is null) "
+    "order by expires limit :limit {skip_locked}",
+    now=INT,
     limit=INT,
 )
 
@@ -88,10 +116,7 @@ def claim(requests: list[ClaimRequest]) -> Plan[list[list[Message]]]:
 
 def _claim(request: ClaimRequest) -> Plan[list[Message]]:
     for _ in range(_MAX_ROUNDS):
-        picked: list[tuple[str, str]] = []
-        for priority in PRIORITIES:
-            if len(picked) < request.limit:
-                picked += yield from _pick(request, priority, request.limit - len(picked))
+        picked = yield from _pick_by_priority(request)
         ids = yield from _within_bytes(picked, request.max_bytes)
         booked = (yield from _book(request, ids, to_ms(request.now))) if ids else []
         if booked or not ids:
@@ -99,24 +124,54 @@ def _claim(request: ClaimRequest) -> Plan[list[Message]]:
     return []
 
 
-def _pick(request: ClaimRequest, priority: int, limit: int) -> Plan[list[tuple[str, str]]]:
-    """Gives (message, source) of up to `limit` ready rows, an equal share for each account and each of its lanes."""
+@operation
+def claim_expired(requests: list[ExpiredRequest]) -> Plan[list[list[Message]]]:
+    """Gives each request messages whose time is over, booked and with their content."""
+    answers = []
+    for request in requests:
+        rows = yield PICK_EXPIRED.one(to_ms(request.now), request.limit)
+        ids = [row[0] for row in rows]
+        asked = ClaimRequest(request.worker, request.now, request.until, request.limit)
+        answers.append((yield from _book(asked, ids, to_ms(request.now))) if ids else [])
+    return answers
+
+
+def _pick_by_priority(request: ClaimRequest) -> Plan[list[tuple[str, str]]]:
+    rooms = dict(request.rooms)
+    first = yield from _pick(request, PRIORITIES[0], request.limit, rooms)
+    for_others = max(request.limit - len(first), request.limit // _KEPT_FOR_OTHERS)
+    others = (yield from _pick(request, PRIORITIES[1], for_others, rooms)) if for_others else []
+    return [*first[: request.limit - len(others)], *others]
+
+
+def _pick(request: ClaimRequest, priority: int, limit: int, rooms: dict[str, int]) -> Plan[list[tuple[str, str]]]:
+    """Gives (message, source) of up to `limit` ready rows, an equal share for each account and each of its lanes.
+
+    What is picked for a lane is taken from its room.
+    """
     rotation = request.rotation
-    skip = to_json(sorted(request.skip_lanes))
     accounts = yield from accounts_in_rotation(READY_ACCOUNTS, (priority,), rotation, limit)
     wanted: list[tuple[int, int, str, int]] = []
     room = limit
     for position, account in enumerate(accounts):
         share = -(-room // (len(accounts) - position))
+        skip = to_json(sorted(_closed(request, (priority, account), rooms)))
         lanes = yield from names_in_rotation(READY_LANES, (priority, account), rotation, skip, share)
-        wanted += [
-            (priority, account, lane, rows) for lane, rows in zip(lanes, _shares(share, len(lanes)), strict=True)
-        ]
-        room -= share if lanes else 0
+        for lane, rows in zip(lanes, _shares(share, len(lanes)), strict=True):
+            fitting = min(rows, rooms.get(lane, request.room_elsewhere))
+            wanted.append((priority, account, lane, fitting))
+            rooms[lane] = rooms.get(lane, request.room_elsewhere) - fitting
+            room -= fitting
     if not wanted:
         return []
     rows = yield PICK.many(wanted)
     return [(row[0], row[1]) for row in rows]
+
+
+def _closed(request: ClaimRequest, flow: Flow, rooms: Mapping[str, int]) -> set[str]:
+    """Gives the lanes that get nothing from a flow (now)."""
+    taken = {lane for lane, flows in request.taken.items() if flow in flows}
+    return {*request.skip_lanes, *taken, *(lane for lane, room in rooms.items() if room <= 0)}
 
 
 def _shares(total: int, parts: int) -> Iterator[int]:

@@ -1,8 +1,8 @@
 """Where a message at rest is found: the stages of a row, its final states, and the waking of what has come due.
 
-A row that is not final is in exactly one of three partial indexes (messages.stage): *waiting* by due time, *ready* by
-account and lane, or *unrouted*, ready but without a lane. Who looks for ready rows first makes ready what has come
-due, a bounded number of rows; so a million rows deferred into the future cost nothing.
+A row that is not final is in exactly one of four partial indexes (messages.stage): *waiting* by due time, *ready* by
+account and lane, *unrouted*, ready but without a lane, or *held* back by a pause. Who looks for ready rows first makes
+ready what has come due, a bounded number of rows; so a million rows deferred into the future cost nothing.
 """
 
 from datetime import datetime
@@ -11,7 +11,7 @@ from smtpeter.model.message import MessageState
 from smtpeter.store.columns import to_ms
 from smtpeter.store.statement import INT, Plan, Statement
 
-WAITING, READY, UNROUTED = 0, 1, 2  # messages.stage; NULL: final
+WAITING, READY, UNROUTED, HELD = 0, 1, 2, 3  # messages.stage; NULL: final
 
 FINAL_STATES = frozenset(
     {MessageState.DELIVERED, MessageState.FAILED, MessageState.CANCELLED, MessageState.QUARANTINED}

@@ -1,6 +1,17 @@
-"""What a worker holds, on both stores: pushed, released, sent to another lane."""
+"""What a worker holds, on both stores: pushed, released, sent to another lane, held back."""
 
-from smtpeter.store.booking import Push, Relane, Release, push, relane, release
+from smtpeter.store.booking import (
+    HoldBack,
+    LetGo,
+    Push,
+    Relane,
+    Release,
+    hold_back,
+    let_go,
+    push,
+    relane,
+    release,
+)
 from smtpeter.store.settle import settle
 from smtpeter.store.store import Store
 from smtpeter.store.unrouted import UnroutedRequest, unrouted
@@ -59,3 +70,35 @@ async def test_message_for_another_lane_is_due_there_at_once_and_no_claim_counts
     assert await claim(store, at=1, skip_lanes=frozenset({"new"})) == []
     (again,) = await claim(store, at=1)
     assert (again.lane, again.claim, again.unsettled) == ("new", 2, 0)
+
+
+async def test_held_back_message_waits_for_the_end_of_its_pause(store: Store) -> None:
+    await fill(store, 5)
+    await fill(store, 2, lane="other")
+    found = await claim(store)
+    by_lane = {lane: tuple(held(m) for m in found if m.lane == lane) for lane in ("lane", "other")}
+    await store.write(hold_back, HoldBack(by_lane["lane"], pause=1))
+    await store.write(hold_back, HoldBack(by_lane["other"], pause=2))
+    assert await claim(store, at=1000) == []
+    assert await store.write(let_go, LetGo(frozenset({1, 2}), after(60), 100)) == 0
+    assert await store.write(let_go, LetGo(frozenset({2}), after(60), 3)) == 3
+    assert await store.write(let_go, LetGo(frozenset({2}), after(60), 3)) == 2
+    again = await claim(store, at=60)
+    assert [(m.lane, m.unsettled) for m in again] == [("lane", 0)] * 5
+
+
+async def test_message_held_back_under_an_old_claim_stays_with_its_holder(store: Store) -> None:
+    await fill(store, 1)
+    (old,) = await claim(store)
+    (new,) = await claim(store, at=50)
+    await store.write(hold_back, HoldBack((held(old),), pause=1))
+    assert await store.write(settle, delivered(new))
+
+
+async def test_message_sent_back_without_a_lane_is_looked_up_again(store: Store) -> None:
+    await fill(store, 1)
+    (message,) = await claim(store)
+    await store.write(relane, Relane(held(message), None, after(1)))
+    assert await claim(store, at=2) == []
+    request = UnroutedRequest(after(2), 10)
+    assert [one.domain for one in await store.write(unrouted, request)] == ["a.example"]

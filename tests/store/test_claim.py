@@ -7,14 +7,15 @@ from pathlib import Path
 from smtpeter.model.account import AccountId
 from smtpeter.model.message import MessageId, MessageState
 from smtpeter.store.accept import accept, claimed_at_birth
-from smtpeter.store.claim import PICK, READY_ACCOUNTS, READY_LANES
+from smtpeter.store.booking import HoldBack, hold_back
+from smtpeter.store.claim import PICK, READY_ACCOUNTS, READY_LANES, ExpiredRequest, claim_expired
 from smtpeter.store.columns import to_ms
 from smtpeter.store.records import MessageQuery, message_record
 from smtpeter.store.rotation import Rotation
 from smtpeter.store.settle import settle
 from smtpeter.store.stages import WAKE
 from smtpeter.store.store import Store
-from tests.store.mail import T0, claim, deferred, delivered, fill, item, sqlite_steps, submission
+from tests.store.mail import T0, after, claim, deferred, delivered, fill, held, item, sqlite_steps, submission
 
 
 async def test_claimed_message_carries_all_that_was_accepted(store: Store) -> None:
@@ -135,3 +136,48 @@ async def test_claim_costs_nothing_for_rows_deferred_into_the_future(sqlite_stor
     few = cost()
     await defer(2000)
     assert cost() == few
+
+
+async def test_lane_gets_no_more_than_its_room_and_the_others_go_on(store: Store) -> None:
+    await fill(store, 20, lane="narrow", account=1)
+    await fill(store, 20, lane="narrow", account=2)
+    await fill(store, 20, lane="wide", account=1)
+    found = await claim(store, 30, rooms={"narrow": 3})
+    assert Counter(m.lane for m in found)["narrow"] == 3
+    assert Counter(m.lane for m in found)["wide"] > 5
+    assert Counter(m.lane for m in await claim(store, 30, room_elsewhere=2)) == {"narrow": 2, "wide": 2}
+
+
+async def test_full_lane_is_open_to_flows_that_have_nothing_in_it(store: Store) -> None:
+    await fill(store, 20, lane="full", account=1)
+    await fill(store, 20, lane="full", account=2)
+    taken = {"full": frozenset({(0, 1)})}
+    found = await claim(store, 30, taken=taken, rooms={"full": 2})
+    assert [m.account for m in found] == [AccountId(2)] * 2
+
+
+async def test_transactional_streams_leave_an_eighth_to_the_others(store: Store) -> None:
+    await fill(store, 100)
+    await fill(store, 100, stream="bulk")
+    found = await claim(store, 40)
+    assert Counter(m.options.stream for m in found) == {"transactional": 35, "bulk": 5}
+    assert len(await claim(store, 200)) == 160
+
+
+async def test_message_whose_time_is_over_is_claimed_whatever_it_waits_for(store: Store) -> None:
+    day = 86_400
+    waiting = item(submission("waits.example"), None)
+    await store.write(accept, waiting)
+    await fill(store, 1, lane="resting")
+    await fill(store, 1, lane="held")
+    (back,) = await claim(store, skip_lanes=frozenset({"resting"}))
+    await store.write(hold_back, HoldBack((held(back),), pause=7))
+    await fill(store, 1, lane="busy")
+    (busy,) = await claim(store, at=day - 10, skip_lanes=frozenset({"resting"}))
+    request = ExpiredRequest(worker=2, now=after(day + 1), until=after(day + 46), limit=10)
+    early = replace(request, now=after(day - 1))
+    assert await store.write(claim_expired, early) == []
+    found = await store.write(claim_expired, request)
+    assert {m.lane for m in found} == {"", "resting", "held"}
+    assert busy.id not in {m.id for m in found}
+    assert await store.write(claim_expired, request) == [], "they are booked"
