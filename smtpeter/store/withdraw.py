@@ -1,4 +1,8 @@
-"""Withdrawal: an account takes a message out of the queue."""
+"""Withdrawal: messages are taken out of the queue for good, by their account one by one or by the operator.
+
+Whatever stands still can be withdrawn: what waits, what is scheduled, and what a pause holds back. What a worker has at
+this moment stays its own.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,8 +12,8 @@ from smtpeter.model.account import AccountId
 from smtpeter.model.event import Cancel
 from smtpeter.model.message import MessageId
 from smtpeter.store import events
-from smtpeter.store.columns import to_ms
-from smtpeter.store.operation import operation
+from smtpeter.store.columns import clean, to_json, to_ms
+from smtpeter.store.operation import operation, single
 from smtpeter.store.statement import INT, TEXT, Plan, Statement
 
 
@@ -32,14 +36,30 @@ class Withdrawal:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Takes messages of whatever account out of the queue, on behalf of the operator; at most 1,000 at once."""
+
+    ids: tuple[MessageId, ...]
+    at: datetime
+    reason: str
+
+
 # a claim raised here makes a late result of a worker that lost its booking fall flat
+_CANCEL = (
+    "update messages set state = 'cancelled', stage = null, due = null, pause = null, worker = null, claim = claim + 1, "
+    "settled = :at where {} and (worker is null or due <= :at) returning id"
+)
 _WITHDRAW = Statement(
-    "update messages set state = 'cancelled', stage = null, due = null, worker = null, claim = claim + 1, "
-    "settled = :at where id = :id and account = :account and state in ('queued', 'deferred', 'quarantined') "
-    "and (worker is null or due <= :at) returning id",
+    _CANCEL.format("id = :id and account = :account and state in ('queued', 'deferred', 'quarantined')"),
     at=INT,
     id=TEXT,
     account=INT,
+)
+_DROP = Statement(
+    _CANCEL.format("id in (select id from messages where id in :ids[] and stage is not null {skip_locked})"),
+    at=INT,
+    ids=TEXT,
 )
 
 
@@ -64,3 +84,14 @@ def _withdraw(item: Withdrawal) -> Plan[Withdrawn]:
     if not rows:
         return Withdrawn.UNKNOWN
     return Withdrawn.FINAL if rows[0][0] is None else Withdrawn.UNDER_WAY
+
+
+@single
+def drop(item: Drop) -> Plan[int]:
+    """Cancels those of the messages that nobody holds, each with its event; gives how many."""
+    at_ms = to_ms(item.at)
+    rows = yield _DROP.one(at_ms, to_json(item.ids))
+    if rows:
+        cancelled = Cancel(clean(item.reason))
+        yield events.INSERT.many([events.row_of(row[0], at_ms, cancelled) for row in rows])
+    return len(rows)
