@@ -8,20 +8,58 @@ connections.
 import asyncio
 import contextlib
 import functools
+import logging
 import socket
 import ssl
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import uvicorn
 
+from smtpeter.world.acceptor import Acceptor
 from smtpeter.world.http_limits import HttpLimits
 from smtpeter.world.http_protocol import LimitedHttp
+from smtpeter.world.listening import BACKLOG, bind
 
 __all__ = ["HttpLimits", "HttpListener", "bind", "start"]
 
+_log = logging.getLogger(__name__)
+
 CHECK_SECONDS = (0.01, 1.0)  # at least, at most
-BACKLOG = 2048
+LAST_ANSWER = (b"connection", b"close")  # RFC 9112 9.6
+
+
+class _Clients:
+    """Accepts one client at a time (world/acceptor.py) where uvicorn would have the event loop take them all."""
+
+    def __init__(
+        self, listening: socket.socket, context: ssl.SSLContext | None, factory: Callable[[], asyncio.Protocol]
+    ) -> None:
+        self._context = context
+        self._factory = factory
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._acceptor = Acceptor(listening, self._take)
+
+    def close(self) -> None:
+        """Accepts no more."""
+        self._acceptor.close()
+
+    async def wait_closed(self) -> None:
+        """Waits for the handshakes that are under way."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _take(self, client: socket.socket, _address: object) -> None:
+        task = self._loop.create_task(self._open(client))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _open(self, client: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._factory, client, ssl=self._context)
+        except OSError as trouble:  # of the connection, of TLS, or out of time
+            _log.debug("http.handshake_failed: %s", trouble)
 
 
 class _Server(uvicorn.Server):
@@ -30,15 +68,36 @@ class _Server(uvicorn.Server):
         """Leaves signals to app/serve.py."""
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Opens the door on the sockets that it is given."""
+        config, state = self.config, self.server_state
+        assert sockets is not None
+        await self.lifespan.startup()
+        context = config.ssl if isinstance(config.ssl, ssl.SSLContext) else None
+
+        def protocol() -> asyncio.Protocol:
+            return config.http_protocol_class(config=config, server_state=state, app_state=self.lifespan.state)  # type: ignore[call-arg]
+
+        servers = [_Clients(listening, context, protocol) for listening in sockets]
+        self.servers = cast("list[asyncio.base_events.Server]", servers)  # of which it uses these two methods
+        self.started = True
+
+    def retire(self) -> None:
+        """Accepts no more, and says with each answer that it is the last one of its connection."""
+        for server in self.servers:
+            server.close()
+        self.config.encoded_headers.append(LAST_ANSWER)  # goes into the fields that all answers begin with
+        self.server_state.default_headers.append(LAST_ANSWER)
+
 
 class HttpListener:
     """One listening socket and the server behind it."""
 
     def __init__(
-        self, server: uvicorn.Server, listening: socket.socket, task: "asyncio.Task[None]", check_seconds: float
+        self, server: _Server, listening: socket.socket, task: "asyncio.Task[None]", check_seconds: float
     ) -> None:
         self._server = server
-        self._socket = listening
+        self._port = int(listening.getsockname()[1])
         self._task = task
         self._loop = asyncio.get_running_loop()
         self._check_seconds = check_seconds
@@ -47,8 +106,7 @@ class HttpListener:
     @property
     def port(self) -> int:
         """The port, also when it was chosen by the system."""
-        port: int = self._socket.getsockname()[1]
-        return port
+        return self._port
 
     @property
     def open_connections(self) -> int:
@@ -60,6 +118,10 @@ class HttpListener:
         for connection in tuple(self._server.server_state.connections):
             if isinstance(connection, LimitedHttp):
                 connection.check(now)
+
+    def retire(self) -> None:
+        """Leaves new clients to the other processes that accept on the socket; those at hand get a last answer each."""
+        self._server.retire()
 
     async def close(self) -> None:
         """Takes no more requests, lets the ones at hand be answered, and ends."""
@@ -108,11 +170,3 @@ async def start(
         await asyncio.sleep(0.005)
     shortest = min(limits.header_time, limits.body_window, limits.idle_time).total_seconds()
     return HttpListener(server, listening, task, min(max(shortest / 4, CHECK_SECONDS[0]), CHECK_SECONDS[1]))
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Gives a bound TCP socket; `host` "" is every address, of both families where there are two. Raises OSError."""
-    if host == "" and socket.has_dualstack_ipv6():
-        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=BACKLOG)
