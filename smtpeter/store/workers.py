@@ -6,8 +6,10 @@ makes what its former workers held ready at once.
 
 # ruff: noqa: S608 - statements are put together once, at import, from constants of this file
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from smtpeter.store.columns import from_ms, to_ms
 from smtpeter.store.operation import single
@@ -20,11 +22,12 @@ _FORGOTTEN_AFTER = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """A process that begins to work."""
+    """A process that begins to work. `roles` are names as `mta`, without commas."""
 
     node: str
     pid: int
     now: datetime
+    roles: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +56,16 @@ class WorkerRecord:
     pid: int
     started: datetime
     heartbeat: datetime
+    roles: frozenset[str]
 
 
-_COLUMNS = "id, node, pid, started, heartbeat"
+_COLUMNS = "id, node, pid, started, heartbeat, roles"
 _REGISTER = Statement(
-    "insert into workers (node, pid, started, heartbeat) values (:node, :pid, :now, :now) returning id",
+    "insert into workers (node, pid, started, heartbeat, roles) values (:node, :pid, :now, :now, :roles) returning id",
     node=TEXT,
     pid=INT,
     now=INT,
+    roles=TEXT,
 )
 _CLEAR = Statement("delete from workers where heartbeat < :before", before=INT)
 _BEAT = Statement("update workers set heartbeat = :now where id = :id returning id", now=INT, id=INT)
@@ -75,11 +80,16 @@ _FREE = Statement(
 )
 
 
+def _record(row: Sequence[Any]) -> WorkerRecord:
+    roles = frozenset(filter(None, row[5].split(",")))
+    return WorkerRecord(row[0], row[1], row[2], from_ms(row[3]), from_ms(row[4]), roles)
+
+
 @single
 def register(item: Newcomer) -> Plan[int]:
     """Gives the new worker its number. Rows that nobody needs any more go."""
     yield _CLEAR.one(to_ms(item.now - _FORGOTTEN_AFTER))
-    rows = yield _REGISTER.one(item.node, item.pid, to_ms(item.now))
+    rows = yield _REGISTER.one(item.node, item.pid, to_ms(item.now), ",".join(sorted(item.roles)))
     number: int = rows[0][0]
     return number
 
@@ -101,14 +111,14 @@ def leave(worker: int) -> Plan[None]:
 def live_workers(now: datetime) -> Plan[list[WorkerRecord]]:
     """Gives the workers of all nodes that live, by number."""
     rows = yield _LIVE.one(to_ms(now - DEAD_AFTER))
-    return [WorkerRecord(row[0], row[1], row[2], from_ms(row[3]), from_ms(row[4])) for row in rows]
+    return [_record(row) for row in rows]
 
 
 @single
 def workers_of_node(node: str) -> Plan[list[WorkerRecord]]:
     """Gives all workers that a node has registered and not removed."""
     rows = yield _OF_NODE.one(node)
-    return [WorkerRecord(row[0], row[1], row[2], from_ms(row[3]), from_ms(row[4])) for row in rows]
+    return [_record(row) for row in rows]
 
 
 @single

@@ -20,6 +20,14 @@ async def test_worker_lives_as_long_as_its_heart_beats(store: Store) -> None:
     assert not await store.write(workers.beat, Beat(first, after(47)))
 
 
+async def test_live_workers_say_what_they_do(store: Store) -> None:
+    await store.write(workers.register, Newcomer("node-a", 10, T0, frozenset({"smtp", "mta"})))
+    await store.write(workers.register, Newcomer("node-b", 10, T0))
+    found = await store.read(workers.live_workers, after(1))
+    assert [worker.roles for worker in found] == [{"smtp", "mta"}, set()]
+    assert [worker.roles for worker in await store.read(workers.workers_of_node, "node-a")] == [{"smtp", "mta"}]
+
+
 async def test_restarted_node_takes_its_leftovers_at_once_and_those_of_no_other(store: Store) -> None:
     dead = await store.write(workers.register, Newcomer("node-a", 10, T0))
     living = await store.write(workers.register, Newcomer("node-a", 11, T0))
