@@ -8,11 +8,9 @@ the answer has an X-Request-Id, and what is not a refusal is logged with it and 
 import math
 import secrets
 import time
-import traceback
 from collections.abc import Callable
 from urllib.parse import quote, unquote
 
-import structlog
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -29,9 +27,9 @@ from smtpeter.doors.rest.routes import ROUTES
 from smtpeter.doors.rest.settings import RestSettings
 from smtpeter.model.refusal import Refused
 from smtpeter.store.operation import StoreUnavailable
+from smtpeter.world.log import log_trouble
 
 _MAX_WARNING = 1024
-_log = structlog.get_logger()
 
 # everything before the first argument, then the number of arguments
 _BY_PATH = {(route.path.partition("/{")[0], len(route.arguments)): route for route in ROUTES}
@@ -65,9 +63,7 @@ class _RestDoor:
         except ClientGone:
             return None
         except Exception:
-            # as text, since a log renderer that shows local variables would show the token too (K4)
-            trace = traceback.format_exc()
-            _log.error("rest.failed", request=request_id, method=scope["method"], path=scope["path"], trace=trace)
+            log_trouble("rest.failed", request=request_id, method=scope["method"], path=scope["path"])
             response = refusal_response(Problem("internal_error"), headers.get(b"accept", b"").decode("latin-1"))
         response.raw_headers.append((b"x-request-id", request_id.encode("ascii")))
         await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
