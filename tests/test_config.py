@@ -9,9 +9,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smtpeter.config import Config, ConfigError, Listen, TlsMode, Via, development, load, matches, template
+from smtpeter.config import (
+    Config,
+    ConfigError,
+    LimitLine,
+    Listen,
+    PoolAddress,
+    RouteLine,
+    SmartHost,
+    TlsMode,
+    development,
+    load,
+    matches,
+    template,
+)
 from smtpeter.config.lines import key_lines
-from smtpeter.config.values import KINDS, read_duration, read_listen, show_duration
+from smtpeter.config.values import (
+    KINDS,
+    DomainPattern,
+    HelloName,
+    Ip,
+    Name,
+    Pattern,
+    Target,
+    read_duration,
+    read_listen,
+    show_duration,
+)
 
 
 def write(folder: Path, text: str) -> Path:
@@ -58,9 +82,30 @@ def test_every_kind_of_value_is_read(tmp_path: Path) -> None:
         [delivery]
         retry_delays = ["1m", "1h"]
         smart_host = { host = "relay.example.com", port = 587, tls = "verified", user = "u", password = "p" }
-        [delivery.routes]
-        "*.Example.org" = "discard"
-        "*" = "smarthost"
+        [[delivery.routes]]
+        recipient = "*.Example.org"
+        via = ["discard"]
+        [[delivery.routes]]
+        sender = "*"
+        pool = "west"
+        [[delivery.pools.west]]
+        address = "2001:DB8::1"
+        hello = "west.example.com"
+        [[delivery.pools.west]]
+        address = "192.0.2.1"
+        weight = 3
+        [delivery.smart_hosts.relay]
+        host = "relay.example.com"
+        [[delivery.limits]]
+        target = "*.Example.net"
+        connections = 2
+        per_minute = 0
+        recovery = "5m"
+        [delivery.providers]
+        hoster = ["*.MX.example"]
+        [[delivery.rules]]
+        name = "mine"
+        state = ["rcptto"]
         """,
     )
     config = load(path, {})
@@ -73,7 +118,22 @@ def test_every_kind_of_value_is_read(tmp_path: Path) -> None:
     assert config.http.require_https is False
     assert config.delivery.retry_delays == (timedelta(minutes=1), timedelta(hours=1))
     assert config.delivery.smart_host.tls is TlsMode.VERIFIED
-    assert list(config.delivery.routes.items()) == [("*.example.org", Via.DISCARD), ("*", Via.SMARTHOST)]
+    assert config.delivery.routes == (
+        RouteLine(recipient=Pattern("*.example.org"), via=("discard",)),
+        RouteLine(sender=DomainPattern("*"), pool="west"),
+    )
+    assert config.delivery.pools == {
+        "west": (
+            PoolAddress(Ip("2001:db8::1"), HelloName("west.example.com")),
+            PoolAddress(Ip("192.0.2.1"), weight=3),
+        )
+    }
+    assert config.delivery.smart_hosts == {"relay": SmartHost("relay.example.com")}
+    assert config.delivery.limits == (
+        LimitLine(Target("*.example.net"), connections=2, per_minute=0, recovery=timedelta(minutes=5)),
+    )
+    assert config.delivery.providers == {"hoster": ("*.mx.example",)}
+    assert config.delivery.rules == ({"name": "mine", "state": ["rcptto"]},)
 
 
 def test_all_mistakes_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
@@ -95,13 +155,33 @@ x = 1
 [delivery]
 retry_delays = ["1m", "0s"]
 
-[delivery.routes]
-"ex ample.com" = "mx"
-"example.com" = "smart"
+[[delivery.routes]]
+recipient = "ex ample.com"
+via = ["mx"]
+[[delivery.routes]]
+vja = ["discard"]
+
+[[delivery.pools.west]]
+adress = "192.0.2.1"
+[[delivery.pools.west]]
+address = "192.0.2.256"
+weight = 0
+
+[delivery.pools."west wing"]
+
+[delivery.smart_hosts.relay]
+port = "25"
+
+[[delivery.limits]]
+connections = 0
+
+[[delivery.rules]]
+[delivery.providers]
+hoster = ["*.mx.example", "*"]
 """,
     )
     found = mistakes(path)
-    assert [re.match(r"smtpeter.toml line (\d+): ([\w.]+)", text).groups() for text in found] == [  # type: ignore[union-attr]
+    assert [re.match(r"smtpeter.toml line (\d+): ([\w.\[\]]+(?: wing)?)", text).groups() for text in found] == [  # type: ignore[union-attr]
         ("2", "smtp.max_recipient"),
         ("3", "smtp.max_errors"),
         ("4", "smtp.command_time"),
@@ -111,12 +191,22 @@ retry_delays = ["1m", "0s"]
         ("9", "http.require_https"),
         ("11", "delivry"),
         ("15", "delivery.retry_delays"),
-        ("18", "delivery.routes"),
-        ("19", "delivery.routes"),
+        ("18", "delivery.routes[0].recipient"),
+        ("21", "delivery.routes[1].vja"),
+        ("23", "delivery.pools.west[0].address"),
+        ("24", "delivery.pools.west[0].adress"),
+        ("26", "delivery.pools.west[1].address"),
+        ("27", "delivery.pools.west[1].weight"),
+        ("29", "delivery.pools.west wing"),
+        ("29", "delivery.pools.west wing"),
+        ("32", "delivery.smart_hosts.relay.port"),
+        ("34", "delivery.limits[0].target"),
+        ("35", "delivery.limits[0].connections"),
+        ("39", "delivery.providers"),
     ]
     assert "did you mean max_recipients?" in found[0]
     assert "did you mean delivery?" in found[7]
-    assert "did you mean smarthost?" in found[10]
+    assert "did you mean via?" in found[10]
 
 
 def test_environment_goes_before_the_file(tmp_path: Path) -> None:
@@ -174,7 +264,44 @@ def test_secret_given_twice_is_a_mistake(tmp_path: Path) -> None:
     [
         ('[tls]\ncertificate = "a.pem"\n', "line 2: tls.certificate needs"),
         ('[store]\nurl = "mysql://x"\n', "line 2: store.url must begin"),
-        ('[delivery.routes]\n"*" = "smarthost"\n', "smart_host.host is not set"),
+        (
+            '[delivery.routes]\n"*" = "discard"\n',
+            "line 1: delivery.routes must be a list of tables: [[delivery.routes]]",
+        ),
+        (
+            '[[delivery.routes]]\nvia = ["mx"]\n[[delivery.routes]]\nvia=["relai"]\n[delivery.smart_hosts.relay]\nhost="h"\n',
+            "line 4: delivery.routes[1].via names relai, which is not among mx, smart_host, discard, capture, relay; did you mean relay?",
+        ),
+        ('[[delivery.routes]]\nvia = ["mx", "discard"]\n', "line 2: delivery.routes[0].via names mx beside others"),
+        ('[[delivery.routes]]\nvia = ["smart_host"]\n', "line 2: delivery.routes[0].via names smart_host, but"),
+        ('[[delivery.routes]]\nsender = "example.com"\n', "line 1: delivery.routes[0] says neither via nor pool"),
+        ('[[delivery.routes]]\npool = "west"\n', "line 2: delivery.routes[0].pool names west, but there is no"),
+        (
+            '[[delivery.limits]]\ntarget = "*"\npool = "west"\nper_hour = 1\n',
+            "line 3: delivery.limits[0].pool names west",
+        ),
+        ('[[delivery.limits]]\ntarget = "google"\n', "line 1: delivery.limits[0] says no limit"),
+        ("[delivery.pools]\nwest = []\n", "line 2: delivery.pools.west must have at least one address"),
+        (
+            '[delivery.pools]\nwest = [{address = "::1"}, {address = "0::1"}]\n',
+            "line 2: delivery.pools.west[1].address ::1 stands",
+        ),
+        (
+            '[delivery.pools.west]\naddress = "::1"\n',
+            "line 1: delivery.pools.west must be a list of tables: [[delivery.pools.west]]",
+        ),
+        (
+            '[delivery]\nsmart_hosts = ["relay"]\n',
+            "line 2: delivery.smart_hosts must be tables by name: [delivery.smart_hosts.NAME]",
+        ),
+        ('[delivery.smart_hosts]\nrelay = "host"\n', "line 2: delivery.smart_hosts.relay must be a table"),
+        ("[delivery.smart_hosts.relay]\n", "line 1: delivery.smart_hosts.relay.host must be given"),
+        ('[delivery.smart_hosts.mx]\nhost = "h"\n', "line 1: delivery.smart_hosts.mx cannot be a name"),
+        (
+            '[delivery.rules]\nname = "x"\n',
+            "line 1: delivery.rules must be a list; its tables stand in double brackets",
+        ),
+        ("[delivery]\nrules = [1]\n", "line 2: delivery.rules [0] must be a table"),
         ('[delivery]\nsmart_host = "relay"\n', "must be a table"),
         ("[smtp\n", "is not valid TOML"),
         ("smtp = 1\n", "must be a table"),
@@ -194,7 +321,63 @@ def test_development_defaults_can_be_overridden(tmp_path: Path) -> None:
     assert base.smtp.listeners == (Listen("127.0.0.1", 2625), Listen("127.0.0.1", 2687))
     config = load(write(tmp_path, "[development]\napprove_all = false\n"), {}, base)
     assert config.development.approve_all is False
-    assert config.delivery.routes == {"*": Via.CAPTURE}
+    assert config.delivery.routes == (RouteLine(recipient=Pattern("*"), via=("capture",)),)
+    assert load(write(tmp_path, "[delivery]\nroutes = []\n"), {}, base).delivery.routes == ()
+
+
+def test_environment_reaches_tables_by_name_and_no_lists_of_tables(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, '[delivery.smart_hosts.relay]\nhost = "one"\nuser = "u"\n[[delivery.routes]]\nvia = ["mx"]\n'
+    )
+    config = load(
+        path,
+        {
+            "SMTPETER_DELIVERY__SMART_HOSTS__RELAY__HOST": "two",
+            "SMTPETER_DELIVERY__SMART_HOSTS__BACKUP__HOST": "three",
+            "SMTPETER_DELIVERY__SMART_HOSTS__BACKUP__PORT": "587",
+            "SMTPETER_DELIVERY__PROVIDERS": "hoster=*.mx.example *.mx.example.net,google=",
+        },
+    )
+    assert config.delivery.providers == {"hoster": ("*.mx.example", "*.mx.example.net"), "google": ()}
+    assert config.delivery.smart_hosts == {"relay": SmartHost("two", user="u"), "backup": SmartHost("three", 587)}
+    assert mistakes(path, {"SMTPETER_DELIVERY__ROUTES__0__VIA": "discard", "SMTPETER_DELIVERY__LIMITS": "x"}) == [
+        "SMTPETER_DELIVERY__LIMITS: delivery.limits must be a list of tables: [[delivery.limits]]",
+        "SMTPETER_DELIVERY__ROUTES__0__VIA: delivery.routes can only be given by the file",
+    ]
+
+
+def test_examples_of_the_generated_file_are_right_when_they_are_switched_on(tmp_path: Path) -> None:
+    text = re.sub(r"^#   ", "", template(), flags=re.MULTILINE)
+    delivery = load(write(tmp_path, text), {}).delivery
+    tables = ("smart_hosts", "routes", "pools", "limits", "providers", "rules")
+    assert all(getattr(delivery, name) for name in tables)
+
+
+def test_secret_of_a_named_table_comes_from_a_file_and_does_not_show(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("open sesame\n")
+    path = write(
+        tmp_path, f'[delivery.smart_hosts.relay]\nhost = "h"\nuser = "u"\npassword_file = "{tmp_path}/secret"\n'
+    )
+    config = load(path, {})
+    assert config.delivery.smart_hosts[Name("relay")].password == "open sesame"
+    assert "sesame" not in repr(config)
+
+
+def test_tables_of_a_list_are_counted() -> None:
+    text = '[[a.b]]\nc = 1\n[[a.b]]\nc = 2\n[[a.b.d]]\n[a.b.e]\nf = 1\n[[a."b x"]]\n'
+    assert key_lines(text) == {
+        ("a", "b"): 1,
+        ("a", "b", "0"): 1,
+        ("a", "b", "0", "c"): 2,
+        ("a", "b", "1"): 3,
+        ("a", "b", "1", "c"): 4,
+        ("a", "b", "1", "d"): 5,
+        ("a", "b", "1", "d", "0"): 5,
+        ("a", "b", "1", "e"): 6,
+        ("a", "b", "1", "e", "f"): 7,
+        ("a", "b x"): 8,
+        ("a", "b x", "0"): 8,
+    }
 
 
 def test_lines_are_found_beside_strings_and_arrays_of_many_lines() -> None:

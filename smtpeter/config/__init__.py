@@ -4,15 +4,14 @@
 that `smtpeter init` puts down. Nothing here knows another room.
 """
 
+from smtpeter.config.delivery import Delivery, LimitLine, PoolAddress, RouteLine, SmartHost
 from smtpeter.config.load import ConfigError, Mistake, load
 from smtpeter.config.sections import (
     Config,
-    Delivery,
     Development,
     Http,
     Log,
     Server,
-    SmartHost,
     Smtp,
     Store,
     Tls,
@@ -27,10 +26,13 @@ __all__ = [
     "Delivery",
     "Development",
     "Http",
+    "LimitLine",
     "Listen",
     "Log",
     "Mistake",
     "Network",
+    "PoolAddress",
+    "RouteLine",
     "Server",
     "SmartHost",
     "Smtp",

@@ -2,7 +2,8 @@
 
 tomllib gives values without positions. This scanner reads only what carries keys: table headers and the left side
 of assignments; strings, arrays and inline tables are stepped over. It is meant for text that tomllib has accepted,
-so it need not judge; a key inside an inline table has the line of that table's key.
+so it need not judge; a key inside an inline table has the line of that table's key. The tables of an array are counted
+from "0" in the path of their keys.
 """
 
 import re
@@ -25,22 +26,42 @@ _PART = r"""(?:"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[A-Za-z0-9_-]+)"""
 _KEY = re.compile(rf"{_PART}(?:[ \t]*\.[ \t]*{_PART})*")
 
 
+def dotted(path: KeyPath) -> str:
+    """Gives a path as people write it: `delivery.routes[0].via`."""
+    return "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in path).removeprefix(".")
+
+
 def key_lines(text: str) -> dict[KeyPath, int]:
     """Gives the line (from 1) of every table header and every key; a table that is repeated keeps its first line."""
     lines: dict[KeyPath, int] = {}
+    counts: dict[KeyPath, int] = {}  # of the tables of an array
     table: KeyPath = ()
     for line, statement in _statements(text):
-        is_header = statement.startswith("[")
         found = _KEY.match(statement.lstrip("[ \t"))
         if not found:
             continue
         path = tuple(_plain(part) for part in re.findall(_PART, found[0]))
-        if is_header:
-            table = path
+        if statement.startswith("[["):
+            table = _within(path[:-1], counts) + path[-1:]
+            lines.setdefault(table, line)
+            counts[table] = counts.get(table, 0) + 1
+            path = table = (*table, str(counts[table] - 1))
+        elif statement.startswith("["):
+            path = table = _within(path, counts)
         else:
             path = table + path
         lines.setdefault(path, line)
     return lines
+
+
+def _within(path: KeyPath, counts: dict[KeyPath, int]) -> KeyPath:
+    """Gives the path of a header with the number of the last table for each array in it."""
+    within: KeyPath = ()
+    for part in path:
+        within = (*within, part)
+        if within in counts:
+            within = (*within, str(counts[within] - 1))
+    return within
 
 
 def _statements(text: str) -> Iterator[tuple[int, str]]:

@@ -2,7 +2,7 @@
 
 A setting `key` of `[section]` is overridden by `SMTPETER_SECTION__KEY`; deeper tables add `__NAME`. In the
 environment a list is comma separated and a table is `a=b,c=d`. A secret may also be the content of a file,
-named by `key_file` or `SMTPETER_SECTION__KEY_FILE`.
+named by `key_file` or `SMTPETER_SECTION__KEY_FILE`. Lists of tables cannot be given by the environment.
 
 Raises only `ConfigError`.
 """
@@ -10,16 +10,18 @@ Raises only `ConfigError`.
 import tomllib
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from enum import StrEnum
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from smtpeter.config.lines import KeyPath, key_lines
-from smtpeter.config.sections import About, Config
-from smtpeter.config.values import KINDS, Via, from_text, nearest, read_choice
+from smtpeter.config.convert import Given, Wrong, bounded, convert
+from smtpeter.config.lines import KeyPath, dotted, key_lines
+from smtpeter.config.sections import Config
+from smtpeter.config.setting import About, element_kind, is_named, is_section
+from smtpeter.config.together import check_together
+from smtpeter.config.values import nearest
 
 PREFIX = "SMTPETER_"
 _MAX_SECRET_BYTES = 64 * 1024
@@ -44,15 +46,6 @@ class ConfigError(Exception):
         super().__init__("\n".join(map(str, mistakes)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """A value from outside and where it came from; `is_text`: from the environment."""
-
-    value: object
-    where: str
-    is_text: bool = False
-
-
 def load(path: Path | str | None, environ: Mapping[str, str], base: Config | None = None) -> Config:
     """Gives `base` (the shipped defaults) with what the file and the environment say. Raises ConfigError."""
     reader = _Reader()
@@ -62,10 +55,13 @@ def load(path: Path | str | None, environ: Mapping[str, str], base: Config | Non
     config: Config = reader.build(Config, base or Config(), ())
     reader.report_unused()
     if not reader.mistakes:
-        _check_together(config, reader)
+        check_together(config, reader.blame)
     if reader.mistakes:
         raise ConfigError([mistake for _, mistake in sorted(reader.mistakes, key=lambda found: found[0])])
     return config
+
+
+_PLAIN = About("")  # of a value without bounds
 
 
 @lru_cache
@@ -77,11 +73,12 @@ class _Reader:
     """Collects what is given, takes it out field by field, and keeps the mistakes (with their line, to sort by)."""
 
     def __init__(self) -> None:
-        self.given: dict[KeyPath, _Given] = {}
+        self.given: dict[KeyPath, Given] = {}
         self.mistakes: list[tuple[int, Mistake]] = []
         self._file = ""
         self._lines: dict[KeyPath, int] = {}
         self._known: dict[KeyPath, set[str]] = {}
+        self._elements: dict[KeyPath, dict[str, Any]] = {}  # of tables that the file has, with the type of each element
 
     def take_file(self, path: Path) -> None:
         self._file = path.name
@@ -97,21 +94,25 @@ class _Reader:
         self._lines = key_lines(text)
         return self._flatten(values, (), Config)
 
-    def _flatten(self, values: dict[str, Any], path: KeyPath, section: Any) -> None:
-        """Notes the values of the tables that are sections; a table that is itself a value stays whole."""
-        for name, value in values.items():
-            kind = _types(section).get(name)
-            if is_dataclass(kind) and isinstance(value, dict):
-                self._flatten(value, (*path, name), kind)
-            else:
-                self.given[(*path, name)] = _Given(value, self.place((*path, name)))
+    def _flatten(self, value: Any, path: KeyPath, kind: Any) -> None:
+        """Notes the values within tables that are sections, or hold sections; another table is a value and stays whole."""
+        within: dict[str, Any] = {}
+        if is_section(kind) and isinstance(value, dict):
+            within = {name: _types(kind).get(name) for name in value}
+        elif (inner := element_kind(kind)) and isinstance(value, dict if is_named(kind) else list):
+            value = value if isinstance(value, dict) else {str(n): each for n, each in enumerate(value)}
+            within = self._elements[path] = dict.fromkeys(value, inner)
+        else:
+            self.given[path] = Given(value, self.place(path))
+        for name, wanted in within.items():
+            self._flatten(value[name], (*path, name), wanted)
 
     def take_environment(self, environ: Mapping[str, str]) -> None:
         for name, text in sorted(environ.items()):
             # names without a double underscore (SMTPETER_CONFIG and the like) are not settings
             if name.startswith(PREFIX) and "__" in name:
                 path = tuple(name.removeprefix(PREFIX).lower().split("__"))
-                self.given[path] = _Given(text, name, is_text=True)
+                self.given[path] = Given(text, name, is_text=True)
                 secret = path[-1].removesuffix("_file")
                 if secret != path[-1]:
                     self.given.pop((*path[:-1], secret), None)  # the environment goes before the file
@@ -131,6 +132,10 @@ class _Reader:
     def report(self, path: KeyPath, where: str, text: str) -> None:
         self.mistakes.append((self._line(path), Mistake(where, text)))
 
+    def blame(self, path: KeyPath, text: str) -> None:
+        """Reports what is wrong with the setting of this path."""
+        self.report(path, self.place(path), f"{dotted(path)} {text}")
+
     def build(self, section: Any, base: Any, path: KeyPath) -> Any:
         """Gives the section with what was given for it; a value that is wrong is reported and stays at its default."""
         values: dict[str, Any] = {}
@@ -138,25 +143,66 @@ class _Reader:
         for f in fields(section):
             here, kind, default = (*path, f.name), _types(section)[f.name], getattr(base, f.name)
             values[f.name] = default
-            if is_dataclass(kind) and kind not in KINDS:
-                if (whole := self.given.pop(here, None)) is not None:
-                    self.report(here, whole.where, f"{'.'.join(here)} must be a table: [{'.'.join(here)}]")
+            if is_section(kind):
+                self._refuse_whole(here, f"must be a table: [{dotted(here)}]")
                 values[f.name] = self.build(kind, default, here)
-                continue
-            about: About = f.metadata["about"]
-            given = self._take(here, about)
-            if given is None:
-                continue
-            try:
-                values[f.name] = _bounded(_convert(kind, given), about)
-            except ExceptionGroup as wrongs:
-                for wrong in wrongs.exceptions:
-                    within = wrong.within if isinstance(wrong, _Wrong) else ()
-                    where = given.where if given.is_text else self.place((*here, *within))
-                    self.report((*here, *within), where, f"{'.'.join(here)} {wrong}")
+            elif element_kind(kind):
+                values[f.name] = self._elements_of(kind, default, here)
+            elif (given := self._take(here, f.metadata["about"])) is not None:
+                values[f.name] = self._value(kind, given, default, here, f.metadata["about"])
+            elif f.metadata["about"].is_needed:
+                self.blame(here, "must be given")
         return section(**values)
 
-    def _take(self, path: KeyPath, about: About) -> _Given | None:
+    def _value(self, kind: Any, given: Given, default: Any, path: KeyPath, about: About) -> Any:
+        try:
+            return bounded(convert(kind, given), about)
+        except ExceptionGroup as wrongs:
+            for wrong in wrongs.exceptions:
+                within = wrong.within if isinstance(wrong, Wrong) else ()
+                where = given.where if given.is_text else self.place((*path, *within))
+                self.report((*path, *within), where, f"{dotted(path)} {wrong}")
+        return default
+
+    def _elements_of(self, kind: Any, default: Any, path: KeyPath) -> Any:
+        """Gives a list of tables, or tables by name, each of which is a section or again a list."""
+        inner = element_kind(kind)
+        if is_named(kind):
+            self._refuse_whole(path, f"must be tables by name: [{dotted(path)}.NAME]")
+            names = [*self._elements.get(path, ()), *self._in_environment(path)]
+            self._known[path] = set(names)
+            (wanted, _) = typing.get_args(kind)
+            for name in names:
+                self._value(wanted, Given(name, self.place((*path, name))), None, (*path, name), _PLAIN)
+            built = {name: self._element(inner, (*path, name)) for name in dict.fromkeys(names)}
+            return MappingProxyType({**default, **built})
+        self._refuse_whole(path, f"must be a list of tables: [[{dotted(path)}]]")
+        for name in self._in_environment(path):
+            for key in [key for key in self.given if key[: len(path) + 1] == (*path, name)]:
+                if self.given[key].is_text:
+                    self.report(key, self.given.pop(key).where, f"{dotted(path)} can only be given by the file")
+        if path not in self._elements:
+            return default
+        return tuple(self._element(inner, (*path, name)) for name in self._elements[path])
+
+    def _element(self, kind: Any, path: KeyPath) -> Any:
+        if not is_section(kind):
+            return self._elements_of(kind, (), path)
+        self._refuse_whole(path, "must be a table")
+        return self.build(kind, kind(), path)
+
+    def _in_environment(self, path: KeyPath) -> list[str]:
+        """Gives the names below a path that the environment has settings of."""
+        depth = len(path)
+        found = (key[depth] for key, given in self.given.items() if given.is_text and key[:depth] == path != key)
+        return list(dict.fromkeys(found))
+
+    def _refuse_whole(self, path: KeyPath, text: str) -> None:
+        """Reports a value that stands where tables are wanted."""
+        if (whole := self.given.pop(path, None)) is not None:
+            self.report(path, whole.where, f"{dotted(path)} {text}")
+
+    def _take(self, path: KeyPath, about: About) -> Given | None:
         given = self.given.pop(path, None)
         if not about.is_secret:
             return given
@@ -165,12 +211,12 @@ class _Reader:
         if by_file is None:
             return given
         if given is not None:
-            self.report(path, by_file.where, f"{'.'.join(path)} is given twice, as value and as file; leave one out")
+            self.report(path, by_file.where, f"{dotted(path)} is given twice, as value and as file; leave one out")
             return None
         return self._secret(path, by_file)
 
-    def _secret(self, path: KeyPath, by_file: _Given) -> _Given | None:
-        name = f"{'.'.join(path)}_file"
+    def _secret(self, path: KeyPath, by_file: Given) -> Given | None:
+        name = f"{dotted(path)}_file"
         if not isinstance(by_file.value, str):
             self.report(path, by_file.where, f"{name} must be the name of a file in quotes")
             return None
@@ -181,7 +227,7 @@ class _Reader:
             reason = trouble.strerror if isinstance(trouble, OSError) else "it is not UTF-8 text"
             self.report(path, by_file.where, f"{name}: {by_file.value} cannot be read: {reason}")
             return None
-        return _Given(content.rstrip("\r\n"), by_file.where, is_text=True)
+        return Given(content.rstrip("\r\n"), by_file.where, is_text=True)
 
     def report_unused(self) -> None:
         """Reports every name that no section knows, with the nearest one that it does know."""
@@ -191,109 +237,6 @@ class _Reader:
                 parent = parent[:-1]
             name = path[len(parent)]
             what = "section" if not parent and isinstance(given.value, dict) else "setting"
-            unknown = ".".join(path[: len(parent) + 1])
+            unknown = dotted(path[: len(parent) + 1])
             hint = nearest(name, self._known[parent])
             self.report(path, given.where, f"{unknown} is not a known {what}{hint}")
-
-
-class _Wrong(ValueError):
-    """One value that cannot be used; `within`: its key when it stands in a table."""
-
-    def __init__(self, text: str, within: KeyPath = ()) -> None:
-        super().__init__(text)
-        self.within = within
-
-
-def _convert(kind: Any, given: _Given) -> Any:
-    """Gives the value of the wanted type. Raises an ExceptionGroup of all that is wrong with it."""
-    wrongs: list[_Wrong] = []
-
-    def attempt(wanted: Any, value: object, name: str = "", within: KeyPath = ()) -> Any:
-        try:
-            return _one(wanted, value, given.is_text)
-        except ValueError as wrong:
-            wrongs.append(_Wrong(f"{name}{wrong}", within))
-
-    result: Any
-    try:
-        match typing.get_origin(kind):
-            case origin if origin is tuple:
-                (wanted, _) = typing.get_args(kind)
-                result = tuple(attempt(wanted, each, f"[{n}] ") for n, each in enumerate(_elements(given)))
-            case origin if isinstance(origin, type) and issubclass(origin, Mapping):
-                to_key, to_value = typing.get_args(kind)
-                result = MappingProxyType(
-                    {
-                        attempt(to_key, key, f"key {key!r} ", (key,)): attempt(to_value, value, f"{key!r} ", (key,))
-                        for key, value in _pairs(given)
-                    }
-                )
-            case _:
-                result = attempt(kind, given.value)
-    except ValueError as wrong:
-        wrongs.append(_Wrong(str(wrong)))
-    if wrongs:
-        raise ExceptionGroup("mistakes", wrongs)
-    return result
-
-
-def _bounded(value: Any, about: About) -> Any:
-    """Gives the value back when it, or each of its elements, is within the bounds. Raises as `_convert`."""
-    for each in value if isinstance(value, tuple) else (value,):
-        if about.low is not None and each < about.low:
-            raise ExceptionGroup("mistakes", [_Wrong(f"must be at least {_shown(about.low)}")])
-        if about.high is not None and each > about.high:
-            raise ExceptionGroup("mistakes", [_Wrong(f"must be at most {_shown(about.high)}")])
-    return value
-
-
-def _shown(bound: Any) -> str:
-    return KINDS[type(bound)].show(bound)
-
-
-def _one(kind: Any, value: object, is_text: bool) -> Any:
-    if is_text and isinstance(value, str):
-        value = from_text(kind, value)
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return read_choice(kind, value)
-    return KINDS[kind].read(value)
-
-
-def _elements(given: _Given) -> list[object]:
-    if given.is_text and isinstance(given.value, str):
-        return [part.strip() for part in given.value.split(",") if part.strip()]
-    if isinstance(given.value, list):
-        return given.value
-    raise ValueError("must be a list in square brackets")
-
-
-def _pairs(given: _Given) -> list[tuple[str, object]]:
-    if given.is_text and isinstance(given.value, str):
-        parts = [part.partition("=") for part in given.value.split(",") if part.strip()]
-        if not all(equals for _, equals, _ in parts):
-            raise ValueError("must be name=value pairs with commas between them")
-        return [(name.strip(), value.strip()) for name, _, value in parts]
-    if isinstance(given.value, dict):
-        return list(given.value.items())
-    raise ValueError("must be a table of name = value")
-
-
-def _check_together(config: Config, reader: _Reader) -> None:
-    """Reports settings that are right one by one and wrong together."""
-
-    def report(path: str, text: str) -> None:
-        keys = tuple(path.split("."))
-        reader.report(keys, reader.place(keys), f"{path} {text}")
-
-    if bool(config.tls.certificate) != bool(config.tls.key):
-        report("tls.certificate" if config.tls.certificate else "tls.key", "needs tls.key and tls.certificate both")
-    if not config.store.url.startswith(("sqlite:", "postgresql://", "postgres://")):
-        report("store.url", "must begin with sqlite: or postgresql://")
-    if Via.SMARTHOST in config.delivery.routes.values() and not config.delivery.smart_host.host:
-        report("delivery.routes", "names smarthost, but delivery.smart_host.host is not set")
-    if config.delivery.smart_host.password and not config.delivery.smart_host.user:
-        report("delivery.smart_host.password", "is of no use without delivery.smart_host.user")
-    if not config.delivery.retry_delays:
-        report("delivery.retry_delays", "must name at least one wait")
-    if not config.server.hostname:
-        report("server.hostname", "must not be empty")

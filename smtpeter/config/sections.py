@@ -9,45 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
-from smtpeter.config.values import Listen, Network, Pattern, TlsMode, Via
-
-_BIG = 2**40
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What the loader and the generated file need to know of a field beside its type.
-
-    A secret may also be given as `KEY_file`, the name of a file that holds it, and never shows in a repr.
-    """
-
-    sentence: str
-    low: Any = None
-    high: Any = None
-    is_secret: bool = False
-
-
-def setting(default: Any, sentence: str, low: Any = None, high: Any = None, *, is_secret: bool = False) -> Any:
-    """Declares a field. `low` and `high` are bounds, both allowed, of the value or of each element."""
-    about = {"about": About(sentence, low, high, is_secret)}
-    if callable(default):
-        return field(default_factory=default, metadata=about)
-    return field(default=default, metadata=about, repr=not is_secret)
-
-
-def _seconds(count: float) -> timedelta:
-    return timedelta(seconds=count)
-
-
-def _minutes(count: float) -> timedelta:
-    return timedelta(minutes=count)
-
-
-_NONE: Mapping[Any, Any] = MappingProxyType({})
-_MOMENT, _DAY = _seconds(1), timedelta(days=1)
+from smtpeter.config.delivery import Delivery, RouteLine
+from smtpeter.config.setting import BIG, DAY, MOMENT, nothing, seconds, setting
+from smtpeter.config.values import Listen, Network, Pattern, Via
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +27,7 @@ class Server:
     workers: int = setting(1, "Processes that do the work, beside one that watches over them.", 1, 256)
     node: str = setting("", "The name of this machine among those on one data base; empty: its host name.")
     watchdog_time: timedelta = setting(
-        _seconds(20), "How long a worker may be silent before it is replaced.", _MOMENT, _DAY
+        seconds(20), "How long a worker may be silent before it is replaced.", MOMENT, DAY
     )
 
 
@@ -97,7 +62,7 @@ class Smtp:
     tls_listeners: tuple[Listen, ...] = setting((Listen("", 465),), "Listeners that speak TLS from the first byte.")
     allow_insecure_auth: bool = setting(False, "Take passwords without TLS from loopback addresses.")
     trusted_networks: Mapping[Network, str] = setting(
-        lambda: _NONE, "Source networks whose clients need neither TLS nor AUTH, each with the SMTP login it acts as."
+        nothing, "Source networks whose clients need neither TLS nor AUTH, each with the SMTP login it acts as."
     )
     received_show_client: bool = setting(False, "Show the client's address in the Received header.")
     max_message_bytes: int = setting(50 * 2**20, "Largest message, announced by SIZE.", 2**16, 2**31)
@@ -115,9 +80,9 @@ class Smtp:
     max_failed_logins_per_day: int = setting(
         100, "Failed logins of one address and login in a day before checking stops.", 1, 100_000
     )
-    command_time: timedelta = setting(_seconds(300), "Longest wait for a command or a block of data.", _MOMENT, _DAY)
-    session_time: timedelta = setting(timedelta(hours=2), "Longest session without an accepted message.", _MOMENT, _DAY)
-    min_body_bytes_per_second: int = setting(500, "Slowest body, on average over a minute.", 0, _BIG)
+    command_time: timedelta = setting(seconds(300), "Longest wait for a command or a block of data.", MOMENT, DAY)
+    session_time: timedelta = setting(timedelta(hours=2), "Longest session without an accepted message.", MOMENT, DAY)
+    min_body_bytes_per_second: int = setting(500, "Slowest body, on average over a minute.", 0, BIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,52 +109,11 @@ class Http:
     max_body_bytes: int = setting(50 * 2**20, "Largest request body.", 2**10, 2**31)
     max_request_line_bytes: int = setting(16 * 2**10, "Longest request line.", 256, 2**20)
     max_header_bytes: int = setting(32 * 2**10, "Largest header section of a request.", 1024, 2**20)
-    header_time: timedelta = setting(_seconds(15), "Longest wait for the header section.", _MOMENT, _DAY)
-    min_body_bytes_per_second: int = setting(500, "Slowest request body.", 0, _BIG)
+    header_time: timedelta = setting(seconds(15), "Longest wait for the header section.", MOMENT, DAY)
+    min_body_bytes_per_second: int = setting(500, "Slowest request body.", 0, BIG)
     max_recipients: int = setting(1000, "Most recipients of one send call.", 1, 100_000)
     requests_per_second: int = setting(1000, "Calls per second and token; 0: no limit.", 0, 10**9)
     request_burst: int = setting(2000, "Calls of one token that may come at once.", 1, 10**9)
-
-
-@dataclass(frozen=True, slots=True)
-class SmartHost:
-    """The mail server that everything (or what the routes say) is handed to. Without a host: straight to the MX."""
-
-    host: str = setting("", "Name or address.")
-    port: int = setting(25, "Port.", 1, 65535)
-    tls: TlsMode = setting(TlsMode.OPPORTUNISTIC, "none, opportunistic, required (any certificate) or verified.")
-    user: str = setting("", "Login there; empty: none.")
-    password: str = setting("", "Password of that login.", is_secret=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """The way out."""
-
-    hello_name: str = setting("", "The name in our EHLO; empty: hostname.")
-    tls: TlsMode = setting(TlsMode.OPPORTUNISTIC, "Encryption towards MX hosts.")
-    allow_private_destinations: bool = setting(False, "Deliver to private and loopback addresses found by DNS.")
-    dns_servers: tuple[str, ...] = setting((), "Name servers, as address or address:port; empty: the system's.")
-    concurrency: int = setting(500, "Most connections at once, over all destinations.", 1, 100_000)
-    concurrency_per_lane: int = setting(20, "Most connections at once to one destination site.", 1, 10_000)
-    messages_per_connection: int = setting(100, "Messages after which a connection is closed.", 1, 1_000_000)
-    idle_time: timedelta = setting(_seconds(5), "How long an idle connection is kept.", _seconds(0), _minutes(5))
-    claim_batch: int = setting(100, "Most messages taken from the queue at once.", 1, 10_000)
-    max_held: int = setting(2000, "Most messages that a process works on at once.", 1, 1_000_000)
-    max_held_bytes: int = setting(128 * 2**20, "Most content that a process keeps in memory for them.", 2**20, _BIG)
-    retry_delays: tuple[timedelta, ...] = setting(
-        tuple(map(_minutes, (1, 2, 5, 10, 20, 30, 60))),
-        "Waits before each further attempt; the last one repeats.",
-        _MOMENT,
-        _DAY * 7,
-    )
-    retry_divisor: int = setting(1, "Divides every wait; for development.", 1, 3600)
-    expire_after: timedelta = setting(_DAY, "When a message fails that names no time itself.", _minutes(1), _DAY * 30)
-    smart_host: SmartHost = setting(SmartHost, "A mail server to hand mail to.")
-    routes: Mapping[Pattern, Via] = setting(
-        lambda: _NONE,
-        "Where mail for a recipient goes: mx, smarthost, discard or capture, by pattern; the first that fits counts.",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +162,7 @@ def development(port_base: int = 0) -> Config:
         delivery=replace(
             Delivery(),
             retry_divisor=60,
-            routes=MappingProxyType({Pattern("*"): Via.CAPTURE}),
+            routes=(RouteLine(recipient=Pattern("*"), via=(Via.CAPTURE,)),),
         ),
         development=replace(Development(), capture=listen(2527)),
     )

@@ -2,13 +2,14 @@
 
 import textwrap
 import typing
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterator
+from dataclasses import fields
 from enum import StrEnum
 from typing import Any
 
 from smtpeter.config.load import PREFIX
-from smtpeter.config.sections import About, Config
+from smtpeter.config.sections import Config
+from smtpeter.config.setting import About, element_kind, is_section
 from smtpeter.config.values import KINDS, show_str
 
 _HEAD = f"""\
@@ -32,29 +33,81 @@ def _section(path: tuple[str, ...], value: Any) -> Iterator[str]:
     types = typing.get_type_hints(type(value))
     tables = []
     for f in fields(value):
-        here = getattr(value, f.name)
-        if isinstance(here, Mapping) or (is_dataclass(here) and types[f.name] not in KINDS):
+        if f.name in _EXAMPLES or is_section(types[f.name]):
             tables.append(f)
             continue
         about: About = f.metadata["about"]
         yield from _comment(about.sentence)
-        yield f"# {f.name} = {_show(types[f.name], here)}"
+        yield f"# {f.name} = {_show(types[f.name], getattr(value, f.name))}"
     yield ""
     for f in tables:  # after the plain keys, because a table header ends the table before it
-        here = getattr(value, f.name)
-        if is_dataclass(here):
-            yield from _section((*path, f.name), here)
+        if is_section(types[f.name]):
+            yield from _section((*path, f.name), getattr(value, f.name))
             continue
         yield from _comment(f.metadata["about"].sentence)
-        yield f"[{'.'.join((*path, f.name))}]"
-        yield f"# {_EXAMPLES[f.name]}"
+        if (inner := element_kind(types[f.name])) is not None:
+            yield from _keys(inner)
+        yield from (f"#   {line}" for line in _EXAMPLES[f.name].splitlines())
         yield ""
 
 
-# what a line of a table looks like; the defaults of these are empty
+def _keys(kind: Any) -> Iterator[str]:
+    """Tells of each key that a table may have."""
+    section = kind if is_section(kind) else element_kind(kind)
+    for f in fields(section):
+        yield from _comment(f"- {f.name}: {f.metadata['about'].sentence}")
+
+
+# what each table looks like; the defaults of these are empty
 _EXAMPLES = {
-    "trusted_networks": '"10.1.2.0/24" = "shop"',
-    "routes": '"*.internal.example" = "discard"',
+    "trusted_networks": """\
+[smtp.trusted_networks]
+"10.1.2.0/24" = "shop"
+""",
+    "smart_hosts": """\
+[delivery.smart_hosts.relay]
+host = "relay.example.net"
+port = 587
+tls = "verified"
+user = "us"
+password = "secret"
+""",
+    "routes": """\
+[[delivery.routes]]
+recipient = "*.internal.example"
+via = ["relay"]
+[[delivery.routes]]
+stream = "bulk"
+pool = "bulk"
+""",
+    "pools": """\
+[[delivery.pools.bulk]]
+address = "192.0.2.25"
+hello = "out1.example.com"
+[[delivery.pools.bulk]]
+address = "192.0.2.26"
+hello = "out2.example.com"
+weight = 3
+""",
+    "limits": """\
+[[delivery.limits]]
+target = "*.example.net"
+connections = 2
+per_minute = 60
+""",
+    "providers": """\
+[delivery.providers]
+hoster = ["*.mx.hoster.example"]
+""",
+    "rules": """\
+[[delivery.rules]]
+name = "our partner is busy"
+mta = ".*\\\\.partner\\\\.example"
+code = "4.."
+verdict = "retry"
+scope = "lane"
+after = "10m"
+""",
 }
 
 

@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Any, NewType
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Pattern = NewType("Pattern", str)
+Pattern = NewType("Pattern", str)  # of recipients
+DomainPattern = NewType("DomainPattern", str)
+HostPattern = NewType("HostPattern", str)
+Ip = NewType("Ip", str)
+HelloName = NewType("HelloName", str)
+Name = NewType("Name", str)  # of a smart host, pool or provider
+Target = NewType("Target", str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +46,10 @@ class TlsMode(StrEnum):
 
 
 class Via(StrEnum):
-    """Where a route leads."""
+    """What a route can name beside the smart hosts; SMART_HOST is the one of `[delivery.smart_host]`."""
 
     MX = "mx"
-    SMARTHOST = "smarthost"
+    SMART_HOST = "smart_host"
     DISCARD = "discard"
     CAPTURE = "capture"
 
@@ -69,6 +75,14 @@ _DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)\Z")
 _WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]*)):(\d{1,5})\Z")
 _PATTERN = re.compile(r"(?:(?:\*|[^@\s*]+)@)?(?:\*|(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\Z")
+
+
+# no "@" and no dot: names stand in the names of lanes (delivery/site.py)
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
+_HOST = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*"
+_HOST_PATTERN = re.compile(rf"(?:\*\.)?{_HOST}\Z")
+_HELLO = re.compile(rf"(?:{_HOST}|\[[0-9A-Za-z:.]+\])?\Z")  # RFC 5321 4.1.1.1: a name, or an address literal
+_TARGET = re.compile(r"[!-~]{1,1000}\Z")
 
 
 def read_bool(value: object) -> bool:
@@ -127,6 +141,45 @@ def read_pattern(value: object) -> Pattern:
     raise ValueError('must be a recipient pattern: "example.com", "*.example.com", "name@example.com" or "*"')
 
 
+def read_domain_pattern(value: object) -> DomainPattern:
+    if isinstance(value, str) and (value == "*" or _HOST_PATTERN.match(value)):
+        return DomainPattern(value.lower())
+    raise ValueError('must be a domain pattern: "example.com", "*.example.com" or "*"')
+
+
+def read_host_pattern(value: object) -> HostPattern:
+    if isinstance(value, str) and _HOST_PATTERN.match(value):
+        return HostPattern(value.lower())
+    raise ValueError('must be the name of a mail host: "mx.example.com" or "*.example.com"')
+
+
+def read_ip(value: object) -> Ip:
+    if isinstance(value, str):
+        try:
+            return Ip(str(ipaddress.ip_address(value)))
+        except ValueError:
+            pass
+    raise ValueError('must be an address such as "192.0.2.7" or "2001:db8::7"')
+
+
+def read_hello(value: object) -> HelloName:
+    if isinstance(value, str) and _HELLO.match(value):
+        return HelloName(value)
+    raise ValueError('must be a host name such as "mail.example.com"')
+
+
+def read_name(value: object) -> Name:
+    if isinstance(value, str) and _NAME.match(value):
+        return Name(value)
+    raise ValueError("must be a name of at most 63 characters a-z, 0-9, - and _, without a dot")
+
+
+def read_target(value: object) -> Target:
+    if isinstance(value, str) and _TARGET.match(value):
+        return Target(value if ":" in value else value.lower())  # a lane stays as it is written
+    raise ValueError('must be a provider, a mail host, "*.example.com", a lane or "*"')
+
+
 def show_duration(value: timedelta) -> str:
     """Gives the shortest exact form: `"1h"`, not `"3600s"`."""
     milliseconds = round(value.total_seconds() * 1000)
@@ -158,6 +211,12 @@ KINDS: dict[Any, Kind] = {
     Network: Kind(read_network, show_str),
     Path: Kind(read_path, show_str),
     Pattern: Kind(read_pattern, show_str),
+    DomainPattern: Kind(read_domain_pattern, show_str),
+    HostPattern: Kind(read_host_pattern, show_str),
+    Ip: Kind(read_ip, show_str),
+    HelloName: Kind(read_hello, show_str),
+    Name: Kind(read_name, show_str),
+    Target: Kind(read_target, show_str),
 }
 
 
