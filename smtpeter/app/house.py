@@ -19,6 +19,7 @@ from smtpeter.doors.capture import page
 from smtpeter.doors.capture.mailbox import Mailbox
 from smtpeter.doors.capture.sink import SinkDoor
 from smtpeter.doors.cli.shared import store_url
+from smtpeter.doors.health import HealthDoor
 from smtpeter.doors.rest.app import build_app
 from smtpeter.doors.rest.rooms import Rooms
 from smtpeter.doors.rest.settings import RestSettings
@@ -43,9 +44,9 @@ from smtpeter.store.workers import (
     take_over,
     workers_of_node,
 )
-from smtpeter.world import http_listener, smtp_listener
+from smtpeter.world import http_listener, metrics, smtp_listener
 from smtpeter.world.certificate import ensure_certificates
-from smtpeter.world.log import log
+from smtpeter.world.log import bind_log, log
 from smtpeter.world.seams import Clock, World
 from smtpeter.world.smtp_listener import Listener, Patience
 from smtpeter.world.tls import ServerTls
@@ -70,6 +71,7 @@ class House:
     sink: Listener | None = None
     http: list[http_listener.HttpListener] = field(default_factory=list)
     http_tls: list[http_listener.HttpListener] = field(default_factory=list)
+    health: HealthDoor | None = None
     ca_file: Path | None = None
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
 
@@ -83,6 +85,8 @@ class House:
 
     async def close(self) -> None:
         """Takes nothing new, ends what is in flight, hands back the rest, and lets go of the store (D12)."""
+        if self.health is not None:
+            self.health.is_draining = True
         doors = [*self.submission, *self.submission_tls]
         await asyncio.gather(
             *(door.drain(DRAIN_SECONDS) for door in doors),
@@ -97,6 +101,8 @@ class House:
         for listener in [*doors, *([self.sink] if self.sink else [])]:
             await listener.close()
         self.identify.close()
+        if self.health is not None:
+            await self.health.close()
         with contextlib.suppress(StoreUnavailable):
             await self.store.write(leave, self.worker)
         await self.store.close()
@@ -105,6 +111,7 @@ class House:
 async def open_house(config: Config, world: World, roles: frozenset[str], *, is_development: bool) -> House:
     """Opens the store, the rooms and the doors. Raises OSError, StoreRefused, ValueError with a sentence for people."""
     config.server.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    metrics.open_metrics(config.server.data_dir / "metrics")
     store = await open_store(store_url(config), unsafe_fast_storage=config.store.unsafe_fast_storage)
     swept = await store.blobs.sweep()
     if swept:
@@ -114,7 +121,9 @@ async def open_house(config: Config, world: World, roles: frozenset[str], *, is_
         tls = _tls(config, world, house)
         if is_development:
             await _open_sink(house, world)
+        bind_log(worker=house.worker, node=config.server.node or os.uname().nodename)
         house.start()
+        house.tasks.append(asyncio.create_task(metrics.watch(), name="watch"))
         if "smtp" in roles:
             await _open_submission(house, world, tls, is_development=is_development)
         if "api" in roles:
@@ -245,7 +254,14 @@ async def _open_http(house: House, tls: ServerTls, *, is_development: bool) -> N
     master = installation_key(config.server)
     rooms = Rooms(house.store, house.intake, house.identify, house.clock, config.server.hostname)
     rest = build_app(rooms, RestSettings.of(config.http, master.derive("rest cursors")))
-    app = mount(rest, page.routes(mailbox(config)) if is_development else [])
+    house.health = HealthDoor(
+        house.store,
+        house.clock,
+        Space(config.server.data_dir, house.clock),
+        metrics_networks=config.http.metrics_networks,
+        trusted_proxies=config.http.trusted_proxies,
+    )
+    app = mount(rest, page.routes(mailbox(config)) if is_development else [], house.health)
     limits = http_listener.HttpLimits.of(config.http)
     for places, listeners, context in (
         (config.http.listeners, house.http, None),

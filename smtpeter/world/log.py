@@ -62,6 +62,11 @@ def open_log(is_pretty: bool = False, *, handle: int = 2, **bound: object) -> No
     logging.captureWarnings(True)
 
 
+def bind_log(**bound: object) -> None:
+    """Puts fields on every line from now on."""
+    _log.bound = {**_log.bound, **bound}
+
+
 def close_log() -> None:
     """Writes what waits. What is logged later is written still."""
     if _log.writer is not None:

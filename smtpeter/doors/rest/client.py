@@ -45,6 +45,14 @@ def find_client(scope: Scope, headers: Headers, settings: RestSettings) -> Clien
     raise Problem("https_required")
 
 
+def caller(scope: Scope, headers: Headers, proxies: tuple[Network, ...]) -> tuple[str, bool]:
+    """Gives the address of who asks, "" when it is not known, and whether a trusted proxy told it."""
+    peer = (scope.get("client") or ("", 0))[0]
+    if b"x-forwarded-for" in headers and _is_in(peer, proxies):
+        return _forwarded_for(headers, proxies), True
+    return peer, False
+
+
 def take_token(scope: Scope, headers: Headers) -> str:
     """Gives the token, "" when there is none, and removes it from the query. The header goes before the query."""
     query: bytes = scope["query_string"]
