@@ -17,6 +17,7 @@ from smtpeter.model.refusal import Refused
 from smtpeter.model.reply import Reply, reply
 from smtpeter.store.operation import StoreUnavailable
 from smtpeter.wire.smtp_facts import CredentialsGiven, RecipientGiven, SenderGiven, ServerPolicy, SmtpEnvelope
+from smtpeter.world import metrics
 from smtpeter.world.log import log
 from smtpeter.world.networks import in_any, parse_networks
 from smtpeter.world.seams import Clock
@@ -60,6 +61,7 @@ class Turnstile:
             if not self._is_welcome(self._visits.setdefault(peer_ip, _Visits())):
                 return False
         self._open += 1
+        metrics.connected("smtp")
         if not is_exempt:
             self._visits[peer_ip].open += 1
         return True
@@ -72,6 +74,7 @@ class Turnstile:
     def leave(self, peer_ip: str) -> None:
         """Counts the end of a connection that had entered."""
         self._open -= 1
+        metrics.disconnected("smtp")
         visits = self._visits.get(peer_ip)
         if visits is not None:
             visits.open = max(0, visits.open - 1)
@@ -124,6 +127,7 @@ class SubmissionDoor:
         is_trusted = self._trusted_network(peer_ip) is not None
         is_local = in_any(peer_ip, _LOOPBACK)
         if not self._turnstile.enter(peer_ip, is_trusted or (is_local and self._is_development)):
+            metrics.refused("smtp", "too_many_connections")
             return TOO_MANY
         return Admission(self._loopback_policy if is_local else self._policy, is_trusted)
 
@@ -142,6 +146,7 @@ class SubmissionDoor:
             case TooManyFailures():
                 return SLOWED
             case None:
+                metrics.login_failed("smtp")
                 log("submission.login_failed", peer=peer.ip, user=given.user)
                 return WRONG
             case _:
@@ -191,6 +196,7 @@ class SubmissionDoor:
         try:
             ids = await self._intake.accept(identity, draft)
         except Refused as refused:
+            metrics.refused("smtp", refused.refusal.slug)
             log("submission.refused", peer=peer.ip, account=identity.account.id, reason=refused.refusal.slug)
             return refused.reply
         return reply(250, "2.0.0", f"Ok, queued as {ids[0]}")

@@ -12,11 +12,13 @@ A BaseException of the commit (a power cut in a test) ends the writer and reache
 """
 
 import asyncio
+import time
 from collections import deque
 from typing import Any, TypeVar, cast
 
 from smtpeter.store.driver import Driver, Trouble
 from smtpeter.store.operation import AnyOperation, Health, Healthy, Operation, StoreUnavailable, Unhealthy
+from smtpeter.world import metrics
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -40,6 +42,7 @@ class Writer:
         self._arrived = asyncio.Event()
         self._undo: list[tuple[AnyOperation, list[Any]]] = []
         self._is_closing = False
+        metrics.store_is(healthy=True)
         self._task = asyncio.get_running_loop().create_task(self._serve(), name="store writer")
 
     async def write(self, operation: Operation[Item, Result], item: Item) -> Result:
@@ -91,6 +94,7 @@ class Writer:
         batch = [entry for entry in batch if not entry[2].done()]  # its caller was cancelled
         if not batch:
             return
+        began = time.perf_counter()  # of the machine: what a disk takes is no part of a story
         try:
             answers = await self._commit_together(batch)
         except Exception as error:  # Trouble, or a mistake of a driver: either way nothing may be acknowledged
@@ -100,6 +104,7 @@ class Writer:
             _answer(batch, [end] * len(batch))
             raise
         self.commits += 1
+        metrics.committed(time.perf_counter() - began, len(batch))
         _answer(batch, answers)
         try:
             await self._driver.tidy()
@@ -162,6 +167,7 @@ class Writer:
     async def _suffer(self, batch: list[_Entry], reason: str) -> None:
         """Fails who cannot wait, then reopens the data base until it works."""
         self.health = Unhealthy(reason)
+        metrics.store_is(healthy=False)
         kept = [entry for entry in batch if entry[0].is_patient]
         self._queue.extendleft(reversed(kept))
         failed = [entry for entry in batch if not entry[0].is_patient]
@@ -179,6 +185,7 @@ class Writer:
                 delay_s = min(2 * delay_s, LAST_RETRY_S)
             else:
                 self.health = Healthy()
+                metrics.store_is(healthy=True)
                 return
 
     async def _run_undo(self) -> None:

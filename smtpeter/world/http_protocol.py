@@ -22,6 +22,7 @@ from uvicorn.server import ServerState
 from smtpeter.world.http_cycle import Cycle, EarlyCycle, OldCycle, error_body, error_fields
 from smtpeter.world.http_framing import Head, RequestReader
 from smtpeter.world.http_limits import HttpLimits, HttpRefusal
+from smtpeter.world import metrics
 from smtpeter.world.log import log
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class LimitedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        metrics.connected("rest")
         self._since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
@@ -85,6 +87,10 @@ class LimitedHttp(HttpToolsProtocol):
                 self.transport.pause_reading()
         except HttpRefusal as refusal:
             self._refuse(refusal)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        metrics.disconnected("rest")
+        super().connection_lost(exc)
 
     def shutdown(self) -> None:
         if self._phase in (_BODY, _ANSWER):

@@ -11,6 +11,7 @@ import msgspec
 from starlette.responses import Response
 
 from smtpeter.model.refusal import Refused
+from smtpeter.world import metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,9 @@ def refusal_response(refused: Problem | Refused, accept: str) -> Response:
     if status in _RETRY_SECONDS:
         headers = {"Retry-After": _RETRY_SECONDS[status], **headers}
     error = error_of(refused)
+    metrics.refused("rest", error["code"])
+    if error["code"] == "token_invalid":
+        metrics.login_failed("rest")
     if wants_text(accept):
         return Response(error["message"], status, headers, "text/plain")
     return Response(msgspec.json.encode({"error": error}), status, headers, "application/json")
