@@ -1,6 +1,7 @@
 """The routing table at work: smart hosts that stand in for each other, pools of local addresses, shared connections."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from smtpeter.model.event import Deferral, Delivery
 from smtpeter.model.message import MessageState
 from smtpeter.model.steering import Pause, Steer
 from smtpeter.store.steering import EntryKey, NewEntry, put_entry, remove_entry
-from smtpeter.testing.house import CONTENT, Story
+from smtpeter.testing.house import CONTENT, Gateway, Story
 from smtpeter.testing.network import Tls
 from smtpeter.testing.remote_host import RemoteHost
 from smtpeter.testing.virtual_time import in_virtual_time
@@ -38,6 +39,13 @@ def relay(story: Story, place: SmartHost, user: str = "") -> RemoteHost:
 
 def from_domain(domain: str) -> bytes:
     return CONTENT.replace(b"news@example.org", b"news@" + domain.encode())
+
+
+async def send_now_and_then(story: Story, gateway: Gateway) -> None:
+    """Sends some messages so far apart that each has a connection of its own."""
+    for n in range(8):
+        await gateway.settled(*await gateway.send(f"u{n}@example.com"))
+        await story.idle(timedelta(seconds=10))
 
 
 # --- smart hosts ----------------------------------------------------------------------------------------------------
@@ -216,7 +224,8 @@ async def test_mail_is_put_off_when_the_machine_has_none_of_the_addresses(tmp_pa
 @pytest.mark.parametrize("stage", ["intro", "mailfrom", "rcptto", "message"])
 @in_virtual_time
 async def test_the_next_local_address_is_tried_at_once_when_one_is_blocked(tmp_path: Path, stage: str) -> None:
-    async with Story(tmp_path, pools={Name("west"): WEST}, routes=FROM_WEST, rules=(BLOCKED,)) as story:
+    even = tuple(replace(each, weight=1) for each in WEST)
+    async with Story(tmp_path, pools={Name("west"): even}, routes=FROM_WEST, rules=(BLOCKED,)) as story:
         host = story.host("example.com")
         host.on(stage, "550 5.7.1 you are blocked", times=1)
         gateway = await story.start()
@@ -227,14 +236,10 @@ async def test_the_next_local_address_is_tried_at_once_when_one_is_blocked(tmp_p
         assert delivered.attempt == 0
         blocked, used = (dial.local_ip for dial in story.network.dials)
         assert blocked != used == delivered.local_ip
-        for n in range(20):
-            await gateway.settled(*await gateway.send(f"u{n}@example.com"))
-            await story.idle(timedelta(seconds=20))
+        await send_now_and_then(story, gateway)
         assert {dial.local_ip for dial in story.network.dials[2:]} == {used}
         await story.idle(timedelta(minutes=31))
-        for n in range(20):
-            await gateway.settled(*await gateway.send(f"u{n}@example.com"))
-            await story.idle(timedelta(seconds=20))
+        await send_now_and_then(story, gateway)
         assert blocked in {dial.local_ip for dial in story.network.dials[2:]}
 
 
@@ -300,6 +305,26 @@ async def test_a_paused_address_is_left_out_and_when_all_are_paused_mail_is_held
         await store.write(remove_entry, EntryKey(Steer.PAUSE, other.id))
         await gateway.settled(held, within=SOON)
         assert len(host.messages) == 3
+
+
+@in_virtual_time
+async def test_a_kept_connection_from_a_paused_address_carries_nothing_more(tmp_path: Path) -> None:
+    async with Story(
+        tmp_path,
+        pools={Name("west"): WEST},
+        routes=FROM_WEST,
+        idle_time=timedelta(minutes=5),
+        concurrency_per_lane=1,
+    ) as story:
+        host = story.host("example.com")
+        gateway = await story.start()
+        await gateway.settled(*await gateway.send("a@example.com"), within=SOON)
+        (used,) = (dial.local_ip for dial in story.network.dials)
+        await gateway.house.store.write(put_entry, NewEntry(Pause(address=used), story.clock.now()))
+        await story.idle(timedelta(seconds=5))
+        await gateway.settled(*await gateway.send("b@example.com"), within=SOON)
+        assert len({dial.local_ip for dial in story.network.dials}) == len(story.network.dials) == 2
+        assert host.sessions[0][-1] == "QUIT"
 
 
 # --- connections that domains share ---------------------------------------------------------------------------------
