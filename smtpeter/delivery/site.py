@@ -55,7 +55,12 @@ class Providers:
 
 def read_providers(text: str) -> Providers:
     """Reads the `hosts` of each table of a TOML document as providers.toml. Raises ValueError."""
-    found = {name: table["hosts"] for name, table in tomllib.loads(text).items()}
+    found = {}
+    for name, table in tomllib.loads(text).items():
+        hosts = table.get("hosts") if isinstance(table, dict) else None
+        if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
+            raise ValueError(f"provider {name!r}: hosts must be a list of mail hosts")
+        found[name] = tuple(hosts)
     return with_more(Providers({}), found)
 
 

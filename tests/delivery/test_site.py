@@ -91,6 +91,12 @@ def test_providers_are_read_from_toml() -> None:
     assert read.patterns == {"big": ("*.big.example",)}
 
 
+@pytest.mark.parametrize("text", ["[big]", "big = 3", '[big]\nhosts = "*.big.example"', "[big]\nhosts = [3]"])
+def test_table_without_a_list_of_hosts_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="big"):
+        read_providers(text)
+
+
 @pytest.mark.parametrize(
     ("host", "name"),
     [
@@ -100,10 +106,37 @@ def test_providers_are_read_from_toml() -> None:
         ("example-com.mail.protection.outlook.com", "microsoft365"),
         ("mta5.am0.yahoodns.net", "yahoo"),
         ("mx01.mail.icloud.com", "apple"),
+        ("mx00.emig.gmx.net", "gmx"),
+        ("mx-ha02.web.de", "gmx"),
+        ("mx00.kundenserver.de", "ionos"),
+        ("mx1.mail.ovh.net", "ovh"),
+        ("smtp-in.orange.fr", "orange"),
+        ("mx.yandex.net", "yandex"),
+        ("mxa-00000001.gslb.pphosted.com", "proofpoint"),
+        ("eu-smtp-inbound-2.mimecast.com", "mimecast-eu"),
     ],
 )
 def test_large_providers_are_known(host: str, name: str) -> None:
     assert site_lane((MxHost(10, host),)) == f"mx:{name}"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "c-192-0-2-1.hsd1.ma.comcast.net",
+        "ns123456.ovh.net",
+        "vps123.ovh.net",
+        "ip-192-0-2-1.ip.secureserver.net",
+        "static.1.2.0.192.clients.your-server.de",
+        "192-0-2-1.cable.dynamic.v4.ziggo.nl",
+        "1.2.0.192.bc.googleusercontent.com",
+        "ec2-192-0-2-1.compute-1.amazonaws.com",
+        "abc-1-23-4.w192-0.abo.wanadoo.fr",
+        "host.example.fbx.proxad.net",
+    ],
+)
+def test_machine_that_anybody_can_rent_is_no_part_of_a_provider(host: str) -> None:
+    assert shipped_providers().name_of(host) is None
 
 
 def test_no_host_is_claimed_by_two_shipped_providers() -> None:
