@@ -1,12 +1,14 @@
 """The gateway as a whole: what is opened, in which order, and how it is closed again.
 
 `furnish` gives the rooms behind the doors, `open_house` opens the doors too. Roles choose what a process does: `smtp` and
-`api` are doors, `mta` delivers.
+`api` are doors, `mta` delivers. The doors accept on sockets that are given: other processes accept on them too.
 """
 
 import asyncio
 import contextlib
 import os
+import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,6 +55,7 @@ from smtpeter.world.tls import ServerTls
 
 ROLES = frozenset({"smtp", "api", "mta"})
 DRAIN_SECONDS = 30.0  # D12
+LEAST_SECONDS = 5.0  # for deliveries, when clients have used up that time
 
 
 @dataclass(slots=True)
@@ -83,18 +86,30 @@ class House:
         if self.config.store.unsafe_fast_storage:
             self.tasks.append(asyncio.create_task(_warn_hourly(), name="warning"))
 
+    @property
+    def doors(self) -> "list[Listener | http_listener.HttpListener]":
+        """All that is open to clients."""
+        sinks = [self.sink] if self.sink else []
+        return [*self.submission, *self.submission_tls, *sinks, *self.http, *self.http_tls]
+
+    def retire(self) -> None:
+        """Leaves all new clients to the other processes that accept on the same sockets."""
+        for door in self.doors:
+            door.retire()
+
     async def close(self) -> None:
         """Takes nothing new, ends what is in flight, hands back the rest, and lets go of the store (D12)."""
         if self.health is not None:
             self.health.is_draining = True
         doors = [*self.submission, *self.submission_tls]
+        ends_at = self.clock.monotonic() + DRAIN_SECONDS
         await asyncio.gather(
             *(door.drain(DRAIN_SECONDS) for door in doors),
             *(server.close() for server in [*self.http, *self.http_tls]),
         )
         self.intake.close()
         if self.dispatcher is not None:
-            await self.dispatcher.drain(DRAIN_SECONDS)
+            await self.dispatcher.drain(max(LEAST_SECONDS, ends_at - self.clock.monotonic()))
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -108,30 +123,43 @@ class House:
         await self.store.close()
 
 
-async def open_house(config: Config, world: World, roles: frozenset[str], *, is_development: bool) -> House:
-    """Opens the store, the rooms and the doors. Raises OSError, StoreRefused, ValueError with a sentence for people."""
+async def open_house(
+    config: Config,
+    world: World,
+    roles: frozenset[str],
+    sockets: Mapping[str, Sequence[socket.socket]],
+    *,
+    is_development: bool,
+) -> House:
+    """Opens the store, the rooms and the doors. Raises OSError, StoreRefused, ValueError with a sentence for people.
+
+    `sockets` are listening ones by the name of their door, one of smtp, smtps, http, https, capture.
+    """
     config.server.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     metrics.open_metrics(config.server.data_dir / "metrics")
     store = await open_store(store_url(config), unsafe_fast_storage=config.store.unsafe_fast_storage)
     swept = await store.blobs.sweep()
     if swept:
         log("start.orphans_swept", blobs=swept)
-    house = await furnish(config, world, store, roles, node=os.uname().nodename, is_development=is_development)
+    house = await furnish(config, world, store, roles, node=_node(config), is_development=is_development)
     try:
         tls = _tls(config, world, house)
-        if is_development:
-            await _open_sink(house, world)
+        for listening in sockets.get("capture", ()):
+            house.sink = _open_sink(house, world, listening)
         bind_log(worker=house.worker, node=config.server.node or os.uname().nodename)
         house.start()
         house.tasks.append(asyncio.create_task(metrics.watch(), name="watch"))
-        if "smtp" in roles:
-            await _open_submission(house, world, tls, is_development=is_development)
-        if "api" in roles:
-            await _open_http(house, tls, is_development=is_development)
+        _open_submission(house, world, tls, sockets, is_development=is_development)
+        await _open_http(house, tls, sockets, is_development=is_development)
     except BaseException:
         await house.close()
         raise
     return house
+
+
+def _node(config: Config) -> str:
+    """Gives the name of this machine among those that share a store."""
+    return config.server.node or os.uname().nodename
 
 
 async def furnish(
@@ -140,7 +168,7 @@ async def furnish(
     """Gives the rooms behind the doors, on an open store, as a process of the machine `node`. Nothing moves yet."""
     data_dir = config.server.data_dir
     master = installation_key(config.server)
-    worker = await _begin_work(store, world, node)
+    worker = await _begin_work(store, world, node, roles)
     senders = Senders(store, world.clock)
     fallback = DevelopmentKey(data_dir / "development.dkim") if is_development else None
     keys = KeyRing(store, world.clock, senders, master, fallback)
@@ -150,7 +178,7 @@ async def furnish(
     return House(config, store, world.clock, intake, dispatcher, identify, worker)
 
 
-async def _begin_work(store: Store, world: World, node: str) -> int:
+async def _begin_work(store: Store, world: World, node: str, roles: frozenset[str]) -> int:
     """Registers this process and takes back what dead processes of this machine held (D8)."""
     now = world.clock.now()
     known = await store.read(workers_of_node, node)
@@ -158,7 +186,7 @@ async def _begin_work(store: Store, world: World, node: str) -> int:
     taken = await store.write(take_over, TakeOver(node, living, now))
     if taken:
         log("start.taken_over", messages=taken)
-    return await store.write(register, Newcomer(node, os.getpid(), now))
+    return await store.write(register, Newcomer(node, os.getpid(), now, roles))
 
 
 def _is_alive(pid: int) -> bool:
@@ -210,18 +238,19 @@ def _tls(config: Config, world: World, house: House) -> ServerTls:
     return ServerTls(own.certificate, own.key, world.clock)
 
 
-async def _open_sink(house: House, world: World) -> None:
+def _open_sink(house: House, world: World, listening: socket.socket) -> Listener:
     config = house.config
     door = SinkDoor(mailbox(config), world.clock, config.server.hostname)
-    place = config.development.capture
-    house.sink = await smtp_listener.start(door, place.host, place.port, spool_folder=config.server.data_dir)
+    return smtp_listener.serve(door, listening, spool_folder=config.server.data_dir)
 
 
 def mailbox(config: Config) -> Mailbox:
     return Mailbox(config.server.data_dir / "captured", config.development.max_captured)
 
 
-async def _open_submission(house: House, world: World, tls: ServerTls, *, is_development: bool) -> None:
+def _open_submission(
+    house: House, world: World, tls: ServerTls, sockets: Mapping[str, Sequence[socket.socket]], *, is_development: bool
+) -> None:
     config = house.config
     smtp = config.smtp
     door = SubmissionDoor(
@@ -232,15 +261,11 @@ async def _open_submission(house: House, world: World, tls: ServerTls, *, is_dev
         session_seconds=smtp.session_time.total_seconds(),
         octets_per_second=smtp.min_body_bytes_per_second,
     )
-    for places, listeners, is_implicit in (
-        (smtp.listeners, house.submission, False),
-        (smtp.tls_listeners, house.submission_tls, True),
-    ):
-        for place in places:
-            listener = await smtp_listener.start(
+    for name, listeners, is_implicit in (("smtp", house.submission, False), ("smtps", house.submission_tls, True)):
+        for listening in sockets.get(name, ()):
+            listener = smtp_listener.serve(
                 door,
-                place.host,
-                place.port,
+                listening,
                 lambda: tls.context,
                 spool_folder=config.server.data_dir,
                 implicit=is_implicit,
@@ -249,7 +274,9 @@ async def _open_submission(house: House, world: World, tls: ServerTls, *, is_dev
             listeners.append(listener)
 
 
-async def _open_http(house: House, tls: ServerTls, *, is_development: bool) -> None:
+async def _open_http(
+    house: House, tls: ServerTls, sockets: Mapping[str, Sequence[socket.socket]], *, is_development: bool
+) -> None:
     config = house.config
     master = installation_key(config.server)
     rooms = Rooms(house.store, house.intake, house.identify, house.clock, config.server.hostname)
@@ -263,10 +290,6 @@ async def _open_http(house: House, tls: ServerTls, *, is_development: bool) -> N
     )
     app = mount(rest, page.routes(mailbox(config)) if is_development else [], house.health)
     limits = http_listener.HttpLimits.of(config.http)
-    for places, listeners, context in (
-        (config.http.listeners, house.http, None),
-        (config.http.tls_listeners, house.http_tls, tls.context),
-    ):
-        for place in places:
-            listening = http_listener.bind(place.host, place.port)
+    for name, listeners, context in (("http", house.http, None), ("https", house.http_tls, tls.context)):
+        for listening in sockets.get(name, ()):
             listeners.append(await http_listener.start(app, listening, context, int(DRAIN_SECONDS), limits))

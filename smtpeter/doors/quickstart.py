@@ -70,8 +70,8 @@ async def _works(store: Store, access: DevelopmentAccess) -> bool:
     )
 
 
-def write_ready_file(path: Path, places: Places) -> None:
-    """Writes the ready file; it appears whole, when all listeners accept."""
+def write_ready_file(path: Path, places: Places, pid: int) -> None:
+    """Writes the ready file; it appears whole, when all listeners accept. `pid` is the process to send signals to."""
     host, port = places.smtp
     login = {"user": places.access.user, "password": places.access.password}
     content = {
@@ -82,7 +82,7 @@ def write_ready_file(path: Path, places: Places) -> None:
         "smtps": {"host": places.smtps[0], "port": places.smtps[1], **login},
         "sink": {"host": places.sink[0], "port": places.sink[1]} if places.sink else None,
         "ca": str(places.ca_file),
-        "pid": os.getpid(),
+        "pid": pid,
     }
     _write(path, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
 

@@ -1,5 +1,6 @@
 """A gateway in development mode as a process of its own, and what its users have in their hands: HTTP and commands."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -80,6 +81,7 @@ class Gateway:
                 env=self._environment,
                 stdout=printed,
                 stderr=log,
+                start_new_session=True,
             )
         process = self._process
         until(lambda: ready_file.exists() or process.poll() is not None, "the gateway is ready", 30)
@@ -107,10 +109,25 @@ class Gateway:
         assert self.exit_code() == 0, self.log()
 
     def discard(self) -> None:
-        """Ends it at once if it still runs; for tests that have failed."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
+        """Ends all its processes at once if some still run; for tests that have failed."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal to the supervisor."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def facts(self, name: str) -> list[dict[str, Any]]:
+        """Gives the lines of its log about one fact, since its first start."""
+        lines = [line for line in self.log().splitlines() if f'"{name}"' in line]
+        return [json.loads(line) for line in lines]
+
+    def workers(self) -> dict[int, int]:
+        """Gives the process ids of the workers that were ready last, by their numbers."""
+        return {fact["worker"]: fact["pid"] for fact in self.facts("worker.ready")}
 
     def log(self) -> str:
         """Gives what it has logged so far."""

@@ -72,8 +72,7 @@ def test_what_waits_is_delivered_once_after_a_restart(new_gateway, open_path):
     sink.stop()
     gateway = new_gateway("--smart-host", sink.place)
     ids = [gateway.sent(recipient=an_address(), **SENDER, text="x") for _ in range(5)]
-    for id in ids:
-        gateway.event(id, "deferral")
+    gateway.event(ids[0], "deferral")  # not all are tried: the lane rests after some
     gateway.stop()
     counts = gateway.queue_counts()
     assert sum(counts.values()) == 5

@@ -2,24 +2,22 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from smtpeter import __version__
-from smtpeter.config import Config, SmartHost, TlsMode, development
-from smtpeter.doors.cli import mail, people, setup, suppressions, users
-from smtpeter.doors.cli.shared import COMMON, Common, fail, read_config
-from smtpeter.store.operation import StoreRefused, StoreUnavailable
+from smtpeter.config import development
+from smtpeter.doors.cli import mail, people, process, setup, suppressions, users
+from smtpeter.doors.cli.shared import COMMON, Common, config_file, fail, read_config
 
 ROLES = ("smtp", "api", "mta")
+MAX_WORKERS = 256
 
 
 def run(serve: Callable[..., None]) -> None:
-    """Runs the program. `serve` starts the gateway with a configuration, roles, is_development and ready_file."""
+    """Runs the program. `serve` goes on as a gateway and takes the fields of app/start.py, `Start`."""
     app = App(name="smtpeter", version=__version__, help="An e-mail gateway.", default_parameter=Parameter(negative=()))
 
     @app.command(name="serve")
@@ -30,6 +28,8 @@ def run(serve: Callable[..., None]) -> None:
         ready_file: Path | None = None,
         smart_host: str = "",
         port_base: int = 0,
+        workers: int | None = None,
+        watchdog_seconds: Annotated[float, Parameter(show=False)] = 20.0,
         common: Common = COMMON,
     ) -> None:
         """Runs the gateway until SIGTERM, then finishes what is in flight.
@@ -48,19 +48,32 @@ def run(serve: Callable[..., None]) -> None:
             Deliver everything to this HOST:PORT.
         port_base
             Shift all ports of development mode by so many.
+        workers
+            How many processes share the work, instead of the configured number.
+        watchdog_seconds
+            After how many seconds a worker that does not move is killed.
         """
         wanted = frozenset(role.strip() for role in roles.split(","))
         if not wanted or wanted - set(ROLES):
             fail(f"The roles are {', '.join(ROLES)}.", 2)
         if dev and wanted != set(ROLES):
             fail("Development mode runs all roles; leave --roles out.", 2)
-        config = read_config(common, development(port_base) if dev else None)
-        if smart_host:
-            config = _towards(config, smart_host)
-        try:
-            serve(config, roles=wanted, is_development=dev, ready_file=ready_file)
-        except (StoreRefused, StoreUnavailable, OSError, ValueError) as error:
-            fail(f"smtpeter cannot start: {error}")
+        if workers is not None and not 1 <= workers <= MAX_WORKERS:
+            fail(f"--workers wants a number from 1 to {MAX_WORKERS}.", 2)
+        read_config(common, development(port_base) if dev else None)
+        file = config_file(common)
+        serve(
+            roles=tuple(sorted(wanted)),
+            program=sys.argv[0],
+            config_file=str(file.absolute()) if file else "",
+            data_dir=str(common.data_dir) if common.data_dir else "",
+            ready_file=str(ready_file) if ready_file else "",
+            is_development=dev,
+            port_base=port_base,
+            smart_host=_place(smart_host) if smart_host else None,
+            workers=workers,
+            watchdog_seconds=watchdog_seconds,
+        )
 
     groups = (
         people.account,
@@ -73,7 +86,16 @@ def run(serve: Callable[..., None]) -> None:
     )
     for group in groups:
         app.command(group)
-    for verb in (setup.init, setup.check_config, setup.migrate, setup.version, mail.send, mail.message, mail.why):
+    for verb in (
+        setup.init,
+        setup.check_config,
+        setup.migrate,
+        setup.version,
+        process.reload,
+        mail.send,
+        mail.message,
+        mail.why,
+    ):
         app.command(verb)
     try:
         app()
@@ -81,10 +103,9 @@ def run(serve: Callable[..., None]) -> None:
         sys.exit(1)
 
 
-def _towards(config: Config, smart_host: str) -> Config:
-    """Gives the configuration with everything routed to one host."""
-    host, _, port = smart_host.rpartition(":")
+def _place(text: str) -> tuple[str, int]:
+    """Gives host and port of `--smart-host`."""
+    host, _, port = text.rpartition(":")
     if not host or not port.isdigit():
         fail("--smart-host wants HOST:PORT.", 2)
-    route = SmartHost(host.strip("[]"), int(port), TlsMode.OPPORTUNISTIC)
-    return replace(config, delivery=replace(config.delivery, smart_host=route, routes=MappingProxyType({})))
+    return host.strip("[]"), int(port)
