@@ -38,6 +38,8 @@ from smtpeter.store.operation import StoreUnavailable
 from smtpeter.store.records import MessageQuery
 from smtpeter.store.sources import stored_message
 from smtpeter.store.store import Store
+from smtpeter.world import metrics
+from smtpeter.world.log import log_mail
 from smtpeter.world.seams import World
 
 T = TypeVar("T")
@@ -152,6 +154,7 @@ class Intake:
                     raise draft
                 submission = await self._judge.submission(identity, draft)
             except Refused as refused:
+                metrics.refused("rest", refused.refusal.slug)
                 outcomes.append(refused)
             else:
                 outcomes.append(_ids(submission))
@@ -197,6 +200,7 @@ class Intake:
             await self._store.write(accept, items[0])
         except Repeated as repeated:
             return repeated.answer
+        _tell(items)
         self._hand_over(items)
         return None
 
@@ -208,6 +212,7 @@ class Intake:
             await self._store.write(accept_all, AcceptAll(tuple(items), key))
         except Repeated as repeated:
             return repeated.answer
+        _tell(items)
         self._hand_over(items)
         return None
 
@@ -257,6 +262,22 @@ class Intake:
                 onward.hand_over(claimed_at_birth(item))
         if any(item.booked is None and _is_due(item.submission) for item in items):
             onward.nudge()
+
+
+def _tell(items: Sequence[AcceptItem]) -> None:
+    """Counts what is stored, and writes a line for each submission; its further ids are those of its ordinals."""
+    for item in items:
+        made, size = item.submission, len(item.submission.source.content)
+        metrics.accepted(made.received.protocol, len(made.recipients), size)
+        log_mail(
+            "intake.accepted",
+            message=made.id,
+            recipients=len(made.recipients),
+            account=made.account,
+            client=made.received.client_ip,
+            protocol=made.received.protocol,
+            size=size,
+        )
 
 
 async def _in_store(work: Awaitable[T]) -> T:

@@ -19,10 +19,10 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from smtpeter.world import metrics
 from smtpeter.world.http_cycle import Cycle, EarlyCycle, OldCycle, error_body, error_fields
 from smtpeter.world.http_framing import Head, RequestReader
 from smtpeter.world.http_limits import HttpLimits, HttpRefusal
-from smtpeter.world import metrics
 from smtpeter.world.log import log
 
 if TYPE_CHECKING:

@@ -49,6 +49,7 @@ class _Log:
         self.writer: LineWriter | None = None
         self.form: Callable[[dict[str, Any]], bytes] = _json
         self.bound: dict[str, Any] = {}
+        self.has_mail = True
 
 
 def open_log(is_pretty: bool = False, *, handle: int = 2, **bound: object) -> None:
@@ -62,9 +63,10 @@ def open_log(is_pretty: bool = False, *, handle: int = 2, **bound: object) -> No
     logging.captureWarnings(True)
 
 
-def bind_log(**bound: object) -> None:
-    """Puts fields on every line from now on."""
+def bind_log(*, has_mail: bool = True, **bound: object) -> None:
+    """Puts fields on every line from now on. `has_mail`: what goes well is told too, message by message."""
     _log.bound = {**_log.bound, **bound}
+    _log.has_mail = has_mail
 
 
 def close_log() -> None:
@@ -76,6 +78,12 @@ def close_log() -> None:
 def log(fact: str, **fields: object) -> None:
     """Writes one line."""
     _write("info", fact, fields)
+
+
+def log_mail(fact: str, **fields: object) -> None:
+    """Writes one line about a message that fares well, unless only trouble is to be told."""
+    if _log.has_mail:
+        _write("info", fact, fields)
 
 
 def log_trouble(fact: str, **fields: object) -> None:

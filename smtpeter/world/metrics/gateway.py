@@ -150,11 +150,11 @@ def disconnected(door: str) -> None:
     _DOORS[door].open_connections.add(-1.0)
 
 
-def settled(event: Event, took: timedelta, *, seconds: float, notification: str = "") -> None:
+def settled(event: Event, took: timedelta, *, seconds: float) -> None:
     """The result of an attempt is recorded.
 
     `event` is the delivery, deferral, failure or quarantine; `took` the time from accepting the message until now, `seconds`
-    what the attempt itself lasted. `notification`: the action of the one that was written, "" when there is none.
+    what the attempt itself lasted.
     """
     if isinstance(event, Dialogue):
         ATTEMPTS.of(_RESULTS[event.name], _code_class(event.code), _status_class(event.status)).add()
@@ -163,8 +163,11 @@ def settled(event: Event, took: timedelta, *, seconds: float, notification: str 
             _delivery_seconds.observe(took.total_seconds())
     else:
         ATTEMPTS.of(event.name, "none", "none").add()
-    if notification:
-        NOTIFICATIONS.of(notification).add()
+
+
+def notified(action: str) -> None:
+    """A delivery status notification with this action (RFC 3464 2.3.3) is stored."""
+    NOTIFICATIONS.of(action).add()
 
 
 _RESULTS = {"delivery": "delivered", "deferral": "deferred", "failure": "failed"}
