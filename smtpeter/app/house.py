@@ -94,6 +94,8 @@ class House:
 
     def retire(self) -> None:
         """Leaves all new clients to the other processes that accept on the same sockets."""
+        if self.health is not None:
+            self.health.is_draining = True
         for door in self.doors:
             door.retire()
 
@@ -146,7 +148,7 @@ async def open_house(
         tls = _tls(config, world, house)
         for listening in sockets.get("capture", ()):
             house.sink = _open_sink(house, world, listening)
-        bind_log(has_mail=config.log.mail, worker=house.worker, node=config.server.node or os.uname().nodename)
+        bind_log(has_mail=config.log.mail)
         house.start()
         house.tasks.append(asyncio.create_task(metrics.watch(), name="watch"))
         _open_submission(house, world, tls, sockets, is_development=is_development)

@@ -15,9 +15,10 @@ from smtpeter.delivery.attempt import KeyUnavailable, Misrouted, Ways, attempt, 
 from smtpeter.delivery.dispatcher import Dispatcher
 from smtpeter.delivery.lane import Courier
 from smtpeter.delivery.settle import MAX_UNSETTLED, Settling, quarantine, settlement
+from smtpeter.delivery.told import tell
 from smtpeter.model.account import AccountId
-from smtpeter.model.event import Deferral, Event, Failure
-from smtpeter.model.message import Message, MessageState, Transfer
+from smtpeter.model.event import Deferral
+from smtpeter.model.message import Message, Transfer
 from smtpeter.store.events import EventQuery, EventRecord, events_of
 from smtpeter.store.operation import StoreUnavailable, Unhealthy
 from smtpeter.store.settle import Settlement, settle
@@ -125,18 +126,8 @@ class Carrier:
                 log("settle.store_unavailable", message=message.id, reason=str(error))
                 await asyncio.sleep(STORE_RETRY_SECONDS)
         dispatcher.done(message)
-        if result.state is not MessageState.DELIVERED:
-            told = result.events[-1]
-            log(f"delivery.{told.name}", message=message.id, lane=message.lane, reply=_reply(told))
+        tell(message, result)
         if result.notice is not None:
             dispatcher.nudge()
         if not is_ours:
             log("settle.claim_lost", message=message.id, state=result.state.value)
-
-
-def _reply(event: Event) -> str:
-    match event:
-        case Deferral() | Failure():
-            return " ".join(part for part in (str(event.code or ""), event.status, event.description) if part)
-        case _:
-            return ""

@@ -14,6 +14,7 @@ import ssl
 from typing import cast
 
 from smtpeter.model.outcome import TlsFacts
+from smtpeter.world import metrics
 
 MAX_UNREAD_BYTES = 64 * 1024  # beyond this the sender has to wait
 SEND_HIGH_BYTES = 256 * 1024  # drain() waits above this ...
@@ -55,6 +56,7 @@ class SocketStream(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=SEND_HIGH_BYTES, low=SEND_LOW_BYTES)
         self._local_ip = _ip(transport.get_extra_info("sockname"))
         self._remote_ip = _ip(transport.get_extra_info("peername"))
+        metrics.outgoing_connections.add()
 
     def data_received(self, data: bytes) -> None:
         self._chunks.append(data)
@@ -71,6 +73,7 @@ class SocketStream(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._is_ended = True
+        metrics.outgoing_connections.add(-1.0)
         if error is not None:
             self._error = _as_connection_error(error)
         self._transport = None
