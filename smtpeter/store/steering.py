@@ -49,9 +49,8 @@ _ALL = Statement(
     f"select {_COLUMNS} from steering where until is null or until > :now order by kind, position, id", now=INT
 )
 _OF_KIND = Statement(
-    f"select {_COLUMNS} from steering where kind = :kind and (until is null or until > :now) order by position, id",
+    f"select {_COLUMNS} from steering where kind = :kind order by position, id",
     kind=TEXT,
-    now=INT,
 )
 _ONE = Statement(f"select {_COLUMNS} from steering where id = :id and kind = :kind", id=INT, kind=TEXT)
 _LAST = Statement("select coalesce(max(position), 0) from steering where kind = :kind", kind=TEXT)
@@ -96,11 +95,12 @@ def steering_version(_: None) -> Plan[int]:
 def put_entry(item: NewEntry) -> Plan[Stored]:
     """Stores an entry; a limit of the same target and pool, or a pause of the same mail, is replaced and keeps its number.
 
-    Of two pauses the one that lasts longer stands; the later one's reason, if it gives any.
+    Of two pauses the one that lasts longer stands; the later one's reason, if it gives any. Pauses that are over go.
     """
     yield _RAISE.one()
+    yield _DELETE_PAST.one(to_ms(item.now))
     kind = kind_of(item.entry).value
-    rows = yield _OF_KIND.one(kind, to_ms(item.now))
+    rows = yield _OF_KIND.one(kind)
     former = next((stored for stored in _known(rows) if _replaces(item.entry, stored.entry)), None)
     if former is not None:
         entry = _merged(former.entry, item.entry)

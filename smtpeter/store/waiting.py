@@ -13,7 +13,7 @@ from enum import StrEnum
 from smtpeter.model.account import AccountId
 from smtpeter.model.event import Deferral, Event
 from smtpeter.model.message import MessageId
-from smtpeter.store.columns import event_from_json, from_ms, to_json, to_ms
+from smtpeter.store.columns import clean, event_from_json, from_ms, to_json, to_ms
 from smtpeter.store.operation import long_read
 from smtpeter.store.stages import HELD, READY, UNROUTED, WAITING
 from smtpeter.store.statement import INT, TEXT, Plan, Row, Run, Statement
@@ -33,12 +33,12 @@ class WaitingState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Some of what waits; "" and None: any. `domain` is a recipient domain; `lane` a whole lane.
+    """Some of what waits; "", None and (): any. `domain` is a recipient domain; `lanes` are whole lanes.
 
     With `ids` only these messages, at most 1,000; the other conditions hold besides.
     """
 
-    lane: str = ""
+    lanes: tuple[str, ...] = ()
     domain: str = ""
     account: AccountId | None = None
     ids: tuple[MessageId, ...] = ()
@@ -112,12 +112,12 @@ class IdsQuery:
     limit: int = MAX_IDS
 
 
-_CHOSEN = "(:lane = '' or lane = :lane) and (:domain = '' or domain = :domain) and (:account = 0 or account = :account)"
+_CHOSEN = "(:lanes = '[]' or lane in :lanes[]) and (:domain = '' or domain = :domain) and (:account = 0 or account = :account)"
 _STATE = (
     "case when stage = 3 then 'held' when stage = 0 and worker is not null and due > :now then 'delivering' "
     "when state = 'deferred' then 'deferred' when stage = 0 and due > :now then 'scheduled' else 'queued' end as doing"
 )
-_CHOICE = {"lane": TEXT, "domain": TEXT, "account": INT, "now": INT}
+_CHOICE = {"lanes": TEXT, "domain": TEXT, "account": INT, "now": INT}
 
 
 def _rows(columns: str, condition: str) -> str:
@@ -135,7 +135,7 @@ class _Asked:
 
     def run(self, chosen: Selection, now: datetime, *values: object) -> Run:
         """Gives the run of the form that fits the selection."""
-        choice = (chosen.lane, chosen.domain, chosen.account or 0, to_ms(now))
+        choice = (to_json(chosen.lanes), clean(chosen.domain), chosen.account or 0, to_ms(now))
         if chosen.ids:
             return self._named.one(*choice, to_json(chosen.ids), *values)
         return self.waiting.one(*choice, *values)

@@ -11,12 +11,9 @@ from smtpeter.config import Config
 from smtpeter.doors.cli import mail, people, setup, suppressions, users
 from smtpeter.doors.cli.shared import Common, table, with_store
 from smtpeter.model.account import Features
-from smtpeter.store.accept import accept
 from smtpeter.store.credentials import find_login
-from smtpeter.store.settle import settle
 from smtpeter.store.store import Store
 from smtpeter.wire import dkim
-from tests.store.mail import claim, delivered, item, submission
 
 
 @pytest.fixture
@@ -239,28 +236,7 @@ def test_check_config_tells_all_mistakes_with_their_lines(tmp_path: Path) -> Non
 
 def test_migrate_says_which_steps_the_schema_has(common: Common, capsys: pytest.CaptureFixture[str]) -> None:
     setup.migrate(common=common)
-    assert printed(capsys) == {"steps": ["1 start", "2 doors"]}
-
-
-def test_an_empty_queue_is_said_to_be_empty(common: Common, capsys: pytest.CaptureFixture[str]) -> None:
-    mail.queue_list(common=Common(data_dir=common.data_dir))
-    assert capsys.readouterr().out == "Nothing is queued.\n"
-
-
-def test_queue_list_shows_final_states_only_when_it_is_asked_to(
-    common: Common, capsys: pytest.CaptureFixture[str]
-) -> None:
-    async def fill(store: Store, _config: Config) -> None:
-        await store.write(accept, item(submission("a.example", "b.example"), "lane"))
-        (message,) = await claim(store, 1)
-        await store.write(settle, delivered(message))
-
-    with_store(common, fill)
-    mail.queue_list(common=common)
-    waiting = {"lane": "lane", "state": "queued", "count": 1, "oldest_due": "2026-03-01T12:00:00Z"}
-    assert printed(capsys) == [waiting]
-    mail.queue_list(all=True, common=common)
-    assert printed(capsys) == [{"lane": "lane", "state": "delivered", "count": 1, "oldest_due": None}, waiting]
+    assert printed(capsys) == {"steps": ["1 start", "2 doors", "3 pace"]}
 
 
 @pytest.mark.parametrize(

@@ -142,9 +142,10 @@ async def test_ids_are_found_by_lane_domain_account_and_id_together(store: Store
     assert await ids(store) == [a, b, other]
     assert await ids(store, Selection(domain="a.example")) == [a, other]
     assert await ids(store, Selection(domain="a.example", account=AccountId(1))) == [a]
-    assert await ids(store, Selection(lane="lane")) == [a, b]
+    assert await ids(store, Selection(("lane",))) == [a, b]
+    assert await ids(store, Selection(("other", "lane"))) == [a, b, other]
     assert await ids(store, Selection(ids=(a, other, MessageId("0" * 20)))) == [a, other]
-    assert await ids(store, Selection(lane="other", ids=(a, other))) == [other]
+    assert await ids(store, Selection(("other",), ids=(a, other))) == [other]
     assert await ids(store, states=frozenset({WaitingState.HELD})) == []
     assert await store.read(waiting_ids, IdsQuery(ALL, after(10), EVERY_STATE, a, 1)) == [b]
 
@@ -199,4 +200,4 @@ async def test_looking_at_lanes_costs_nothing_for_final_messages(
     await fill(sqlite_store, final)
     for message in await claim(sqlite_store, final):
         await sqlite_store.write(settle, delivered(message))
-    assert sqlite_steps(tmp_path / "mail.sqlite", LANES.waiting, ("", "", 0, 0, 1000)) < 500
+    assert sqlite_steps(tmp_path / "mail.sqlite", LANES.waiting, ("[]", "", 0, 0, 1000)) < 500

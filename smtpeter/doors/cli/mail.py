@@ -1,4 +1,4 @@
-"""`smtpeter send | message | why | queue`: mail, seen and sent from the command line."""
+"""`smtpeter send | message | why`: mail, seen and sent from the command line."""
 
 import email.message
 import email.utils
@@ -9,18 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from smtpeter.config import Config
-from smtpeter.doors.cli.shared import COMMON, Common, fail, read_config, read_secret, show, table, with_store
+from smtpeter.doors.cli.shared import COMMON, Common, fail, read_config, read_secret, show, with_store
 from smtpeter.model.event import Accepted, Cancel, Deferral, Delivery, Event, Failure, Quarantine, Suppression
 from smtpeter.model.message import MessageId, MessageState, is_message_id
 from smtpeter.store.events import EventQuery, EventRecord, events_of
-from smtpeter.store.queue import message_counts, queue_counts
 from smtpeter.store.records import MessageQuery, MessageRecord, message_record, owner_of
 from smtpeter.store.store import Store
-
-queue = App(name="queue", help="What waits to be delivered.")
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 
@@ -137,30 +134,6 @@ def why(id: str, /, *, common: Common = COMMON) -> None:
             lines += ["", "The dialogue:", *[f"  {line}" for line in tried[-1].transcript.splitlines()]]
         value = {"id": record.id, "state": record.state, "story": lines[0], "next_attempt": record.due}
         show(common, value, "\n".join(lines))
-
-    with_store(common, work)
-
-
-@queue.command(name="list")
-def queue_list(*, all: Annotated[bool, Parameter(negative="")] = False, common: Common = COMMON) -> None:
-    """Lists how many messages wait or are under way, by lane and state.
-
-    Example: smtpeter queue list --all
-
-    Parameters
-    ----------
-    all
-        Count the messages in final states too.
-    """
-
-    async def work(store: Store, config: Config) -> None:
-        counts = await store.read(message_counts if all else queue_counts, None)
-        rows = [
-            (c.lane or "(no lane yet)", c.state.value, c.count, f"{c.oldest_due:{_TIME}}" if c.oldest_due else "")
-            for c in counts
-        ]
-        nothing = "There are no messages." if all else "Nothing is queued."
-        show(common, counts, table(("lane", "state", "messages", "next due"), rows) if rows else nothing)
 
     with_store(common, work)
 

@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from smtpeter import __version__
 from smtpeter.config import development
 from smtpeter.doors.cli import mail, people, process, setup, suppressions, users
+from smtpeter.doors.cli.queue import queue
 from smtpeter.doors.cli.shared import COMMON, Common, config_file, fail, read_config
 
 ROLES = ("smtp", "api", "mta")
@@ -82,7 +83,7 @@ def run(serve: Callable[..., None]) -> None:
         users.user,
         people.domain,
         suppressions.suppression,
-        mail.queue,
+        queue,
     )
     for group in groups:
         app.command(group)
