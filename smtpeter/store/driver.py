@@ -7,6 +7,7 @@ exception when an item is at fault.
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
+from smtpeter.store.nudge import Channel
 from smtpeter.store.operation import Blobs
 from smtpeter.store.statement import Plan
 
@@ -30,6 +31,10 @@ class Driver(Protocol):
     @property
     def blobs(self) -> Blobs:
         """The content that is too large for rows."""
+
+    @property
+    def channel(self) -> Channel:
+        """How processes on this data base nudge each other; the same one each time."""
 
     async def begin(self) -> None:
         """Starts the writing transaction; waits for other processes at most 10 s."""

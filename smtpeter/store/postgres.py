@@ -1,7 +1,9 @@
 """The PostgreSQL driver: one connection that writes, a few that read.
 
 D2: fsync must be on, and every session sets synchronous_commit to `on` unless it is higher already; both are read
-back. A statement or commit that takes over 20 s counts as failed (D10). Raises StoreRefused, StoreUnavailable.
+back. A statement or commit that takes over 20 s counts as failed (D10). A process that is frozen within a transaction
+loses it to the server after 15 s, so that it cannot hold rows for ever, and waiting for a row that another holds ends
+after 10 s. Raises StoreRefused, StoreUnavailable.
 """
 
 import asyncio
@@ -14,6 +16,8 @@ import asyncpg
 
 from smtpeter.store import migrate
 from smtpeter.store.driver import Trouble
+from smtpeter.store.nudge import Channel, Hub
+from smtpeter.store.nudge_notify import NotifyChannel
 from smtpeter.store.operation import Blobs, Conflict, StoreRefused, StoreUnavailable
 from smtpeter.store.statement import Plan, Row, Run
 
@@ -23,6 +27,8 @@ MIN_VERSION = 14
 MAX_READERS = 4
 CONNECT_S = 5.0
 STATEMENT_S = 20.0
+IDLE_S = 15  # within a transaction; more than any pause between two statements of a plan
+LOCK_S = 10  # for a lock that another session has
 BLOB_PART_BYTES = 1 << 20
 BLOB_GRACE_MS = 3_600_000
 _SAFE_COMMITS = ("on", "remote_apply")
@@ -39,6 +45,8 @@ _SERVER_ERRORS = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.CannotConnectNowError,
     asyncpg.InternalClientError,
+    asyncpg.IdleInTransactionSessionTimeoutError,  # we were frozen, and the server has given up on us
+    asyncpg.LockNotAvailableError,
 )
 
 
@@ -61,12 +69,16 @@ class PostgresDriver:
         self._writer: asyncpg.Connection | None = None
         self._readers: asyncpg.Pool | None = None
         self.blobs: Blobs = RowBlobs(self)
+        # a pooler gives each statement another session, so none can listen: a hub of one is silent
+        self.channel: Channel = NotifyChannel(self._connect) if statement_cache else Hub().join()
 
     async def open(self) -> None:
         """Connects and brings the schema up to date. Raises StoreRefused, StoreUnavailable."""
         try:
             self._writer = await self._connect()
+            await self._writer.execute("set lock_timeout = 0")  # another process may be at the schema for long
             await migrate.migrate_postgres(self._writer)
+            await self._writer.execute(f"set lock_timeout = '{LOCK_S}s'")
             self._readers = await asyncpg.create_pool(
                 self._url,
                 min_size=0,
@@ -102,7 +114,9 @@ class PostgresDriver:
         version = connection.get_server_version().major
         if version < MIN_VERSION:
             raise StoreRefused(f"PostgreSQL {version} is too old; use {MIN_VERSION} or newer.")
-        await connection.execute("set jit = off")
+        await connection.execute(
+            f"set jit = off; set idle_in_transaction_session_timeout = '{IDLE_S}s'; set lock_timeout = '{LOCK_S}s'"
+        )
         if self._is_fast:
             await connection.execute("set synchronous_commit = off")
             return

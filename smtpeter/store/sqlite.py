@@ -20,6 +20,8 @@ from smtpeter.store.blobs import FileBlobs
 from smtpeter.store.columns import to_json
 from smtpeter.store.driver import Executor, Trouble
 from smtpeter.store.executor import ThreadExecutor
+from smtpeter.store.nudge import Channel
+from smtpeter.store.nudge_sockets import SocketChannel
 from smtpeter.store.operation import Blobs, Conflict, StoreRefused, StoreUnavailable
 from smtpeter.store.statement import TEXT, Fetch, Plan, Row, Run, Statement
 from smtpeter.store.turn import MAX_WAIT_S, Turn
@@ -88,6 +90,7 @@ class SqliteDriver:
         self._commits = commits or self._threads[0]
         self._reads = reads or self._threads[-1]
         self._turn = Turn(path, self._commits)
+        self.channel: Channel = SocketChannel(path)
         self._log_pages = 0
         self._writer: apsw.Connection
         self._reader: apsw.Connection

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from smtpeter.store.driver import Driver, Executor
+from smtpeter.store.nudge import Channel, Heard, Hub, Nudges
 from smtpeter.store.operation import Blobs, Health, Operation, StoreRefused, StoreUnavailable, Unhealthy
 from smtpeter.store.sqlite import open_sqlite
 from smtpeter.store.writer import Writer
@@ -22,9 +23,10 @@ Result = TypeVar("Result")
 class Store:
     """One open store. `commits` counts its group commits."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, channel: Channel | None = None) -> None:
         self._driver = driver
         self._writer = Writer(driver)
+        self._nudges = Nudges(channel or driver.channel)
         self._is_closed = False
 
     @property
@@ -58,12 +60,22 @@ class Store:
         """Gives the operation's result from what is committed. Raises StoreUnavailable."""
         return (await self._driver.read(operation.plan([item]), operation.is_long))[0]
 
+    def nudge(self, topic: str) -> None:
+        """Tells all other processes on this store to look now; best effort, at most once in 20 ms for each topic."""
+        if not self._is_closed:
+            self._nudges.nudge(topic)
+
+    def on_nudge(self, callback: Heard) -> None:
+        """Calls back with the topic of every nudge from another process; the callback must not raise."""
+        self._nudges.on_nudge(callback)
+
     async def close(self) -> None:
         """Commits what waits and closes the data base. No effect when closed."""
         if self._is_closed:
             return
         self._is_closed = True
         await self._writer.close()
+        await self._nudges.close()
         await self._driver.close()
 
 
@@ -74,10 +86,12 @@ async def open_store(
     reads: Executor | None = None,
     unsafe_fast_storage: bool = False,
     postgres_statement_cache: int = 256,
+    hub: Hub | None = None,
 ) -> Store:
     """Opens `sqlite:PATH` or `postgresql://…`, makes or updates its schema and proves its settings (D2).
 
-    `commits` and `reads` run the blocking calls of SQLite. Raises StoreRefused, StoreUnavailable.
+    `commits` and `reads` run the blocking calls of SQLite. With a hub nudges go through it, not through the system.
+    Raises StoreRefused, StoreUnavailable.
     """
     scheme, _, rest = url.partition(":")
     if scheme == "sqlite" and rest:
@@ -89,4 +103,4 @@ async def open_store(
         driver = await open_postgres(url, is_fast=unsafe_fast_storage, statement_cache=postgres_statement_cache)
     else:
         raise StoreRefused(f"The store {url!r} is neither sqlite:PATH nor postgresql://…; correct it in [store] url.")
-    return Store(driver)
+    return Store(driver, hub.join() if hub is not None else None)

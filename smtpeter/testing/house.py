@@ -36,6 +36,7 @@ from smtpeter.store.accounts import NewAccount, put_account
 from smtpeter.store.driver import Executor
 from smtpeter.store.events import EventQuery, EventRecord, events_of
 from smtpeter.store.executor import InlineExecutor
+from smtpeter.store.nudge import Hub
 from smtpeter.store.queue import queue_counts
 from smtpeter.store.records import MessageQuery, MessageRecord, message_record
 from smtpeter.store.sender_domains import NewDomain, put_domain, put_key
@@ -227,6 +228,7 @@ class Story:
             delivery=replace(config.delivery, **delivery),
         )
         self._folder = folder
+        self._hub = Hub()
         self.processes: list[Process] = []
         self._gateways: list[Gateway] = []
         self._addresses = 0
@@ -289,7 +291,7 @@ class Story:
         process = Process()
         self.processes.append(process)
         with process.running():
-            process.store = await open_store(f"sqlite:{self._folder}/mail.sqlite", commits=disk, reads=disk)
+            process.store = await open_store(f"sqlite:{self._folder}/mail.sqlite", commits=disk, reads=disk, hub=self._hub)
             world = World(self.clock, self.zone, self.network, self.random.getrandbits)
             house = await furnish(self.config, world, process.store, DELIVERS, node=node)
             gateway = Gateway(house, await _account(house, "example"), process)
