@@ -79,6 +79,7 @@ async def test_a_kept_connection_that_is_put_off_lets_the_next_host_try(tmp_path
         gateway = await story.start()
         await gateway.settled(*await gateway.send("ann@example.com", "bob@example.com"), within=SOON)
         assert (len(best.messages), len(second.messages)) == (1, 1)
+        assert len(best.sessions) == 1, "the host is not asked again at once"
 
 
 @in_virtual_time
