@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from smtpeter.world.metrics import gateway
 from smtpeter.world.seams import Clock
 
 
@@ -99,6 +100,7 @@ class ServerTls:
     def _load(self) -> tuple[ssl.SSLContext, datetime]:
         context = _server_context(*self._files)
         leaf = x509.load_pem_x509_certificate(self._files[0].read_bytes())
+        gateway.CERTIFICATE_EXPIRES.of().set(leaf.not_valid_after_utc.timestamp())
         return context, leaf.not_valid_after_utc.astimezone(UTC)
 
 

@@ -146,11 +146,11 @@ async def test_store_that_takes_no_writes_is_told_and_its_reason_only_to_friends
         assert await house.codes() == ["store_unhealthy"]
         assert "Input/output error" in (await house.ask("/readyz")).text
         assert "Input/output error" not in (await house.ask("/readyz", STRANGER)).text
-        assert await house.number('smtpeter_store_healthy{worker="0"}') == 0
+        assert await house.number('smtpeter_store_healthy{worker="1"}') == 0
         house.commits.is_broken = False
         await asyncio.sleep(5)
         assert await house.codes() == []
-        assert await house.number('smtpeter_store_healthy{worker="0"}') == 1
+        assert await house.number('smtpeter_store_healthy{worker="1"}') == 1
 
 
 @in_virtual_time

@@ -98,13 +98,13 @@ class Lock:
 
 def private_region() -> Region:
     """Gives records that no other process sees."""
-    return Region(bytearray(_SIZE), 0, None)
+    return Region(bytearray(_SIZE), 1, None)
 
 
 def open_region(folder: Path) -> Region:
     """Gives the records of the first file of the folder in which nobody counts, a new one if there is none."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for number in range(_MAX_FILES):
+    for number in range(1, _MAX_FILES + 1):
         lock = Lock(os.open(folder / f"{number}{_SUFFIX}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         try:
             fcntl.flock(lock.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

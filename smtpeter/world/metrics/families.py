@@ -73,7 +73,7 @@ class Buckets:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Family:
-    """Numbers under one name. `is_per_worker`: a gauge that means something for each worker only, not as a sum."""
+    """Numbers under one name. `is_per_worker`: shown for each worker, not as a sum."""
 
     name: str
     kind: Kind
@@ -136,9 +136,9 @@ class _State:
 _state = _State()
 
 
-def counter(name: str, help: str, *labels: str) -> Family:
+def counter(name: str, help: str, *labels: str, is_per_worker: bool = False) -> Family:
     """Declares a number that only grows."""
-    return _declared(Family(name, Kind.COUNTER, help, labels))
+    return _declared(Family(name, Kind.COUNTER, help, labels, is_per_worker))
 
 
 def gauge(name: str, help: str, *labels: str, is_per_worker: bool = False) -> Family:
@@ -175,7 +175,7 @@ def open_metrics(folder: Path | None) -> int:
 def read_metrics() -> list[Reading]:
     """Gives what all workers of this machine have counted."""
     if _state.folder is None:
-        return [Reading(0, True, dict(_state.region.items()))]
+        return [Reading(_state.region.worker, True, dict(_state.region.items()))]
     return read_folder(_state.folder)
 
 

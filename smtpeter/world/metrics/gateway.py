@@ -56,9 +56,7 @@ LOOP_LAG_SECONDS = distribution(
     "smtpeter_event_loop_lag_seconds", "By how much the event loop was late, looked at four times a second.", _QUICK
 )
 LOG_LOST = counter("smtpeter_log_lines_lost_total", "Lines that the log's reader was too slow for.")
-CPU_SECONDS = gauge(
-    "smtpeter_worker_cpu_seconds", "CPU time that a worker has used since it began.", is_per_worker=True
-)
+CPU_SECONDS = counter("smtpeter_worker_cpu_seconds_total", "CPU time that a worker has used.", is_per_worker=True)
 MEMORY_BYTES = gauge("smtpeter_worker_memory_bytes", "Resident memory of a worker.", is_per_worker=True)
 OPEN_FILES = gauge("smtpeter_worker_open_files", "File descriptors that a worker has open.", is_per_worker=True)
 STARTED = gauge("smtpeter_worker_start_time_seconds", "When a worker began, in seconds since 1970.", is_per_worker=True)

@@ -16,11 +16,14 @@ _PROC = Path("/proc/self")
 async def watch() -> None:
     """Counts until cancelled. Works by the clock of the machine."""
     lag, started = LOOP_LAG_SECONDS.of(), STARTED.of()
-    looks = 0
+    looks, cpu_seconds = 0, 0.0
     started.set(time.time() - time.clock_gettime(time.CLOCK_MONOTONIC) + _begun())
     while True:
         if looks % _LOOKS_PER_USAGE == 0:
             _note_usage()
+            used = time.process_time()
+            CPU_SECONDS.of().add(used - cpu_seconds)
+            cpu_seconds = used
         looks += 1
         due = time.monotonic() + LOOK_SECONDS
         await asyncio.sleep(LOOK_SECONDS)
@@ -28,7 +31,6 @@ async def watch() -> None:
 
 
 def _note_usage() -> None:
-    CPU_SECONDS.of().set(time.process_time())
     try:
         # proc(5): the second number is that of resident pages
         MEMORY_BYTES.of().set(int((_PROC / "statm").read_text().split()[1]) * _PAGE_BYTES)
