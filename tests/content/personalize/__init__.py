@@ -1,0 +1,1 @@
+"""What the personalization language promises, sentence by sentence."""
