@@ -1,4 +1,4 @@
-"""A gateway as a process of its own, with the durability of production: prepared, started, measured, ended or killed.
+"""A gateway with processes of its own, with the durability of production: prepared, started, measured, ended or killed.
 
 It relays for loopback and hands everything to one receiver on loopback; settings go by the environment only, as in
 bench/contestant.sh. The benchmark and the tests that kill processes use it. Blocking calls throughout.
@@ -41,7 +41,10 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a process has used since it began: CPU of user and kernel, and the most memory it had at once."""
+    """What a gateway's living processes have used since they began: CPU of user and kernel, and the most memory.
+
+    The memory is the sum of what each had at most, so what they share counts several times.
+    """
 
     cpu_seconds: float
     peak_bytes: int
@@ -75,6 +78,7 @@ class Gateway:
     receiver_port: int
     roles: str = "smtp,api,mta"
     store_url: str = ""
+    workers: int = 1
     ports: Ports = field(default_factory=lambda: Ports(*free_ports(2)))
     _process: "subprocess.Popen[bytes] | None" = None
     _log_reader: threading.Thread | None = None
@@ -118,7 +122,7 @@ class Gateway:
     def start(self) -> None:
         """Starts the process, as the leader of a group of its own, and returns when all its doors are open."""
         process = subprocess.Popen(
-            [PROGRAM, "serve", "--roles", self.roles],
+            [PROGRAM, "serve", "--roles", self.roles, "--workers", str(self.workers)],
             env=self.environment(),
             cwd=self.home,
             stdin=subprocess.DEVNULL,
@@ -147,18 +151,14 @@ class Gateway:
             raise GatewayFailed(f"The gateway did not end in order:\n{self.log_tail()}")
 
     def usage(self) -> Usage | None:
-        """Gives what the running process has used; None where the system does not show it in /proc."""
+        """Gives what supervisor and workers have used; None where the system does not show it in /proc."""
         if self._process is None:
             return None
-        folder = Path("/proc") / str(self._process.pid)
         try:
-            # proc(5): the second field is the name in parentheses, utime and stime are fields 14 and 15
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            status = (folder / "status").read_text()
+            usages = [_usage(pid) for pid in _family(self._process.pid)]
         except OSError:
             return None
-        peak_kib = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
-        return Usage((int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND, peak_kib * 1024)
+        return Usage(sum(one.cpu_seconds for one in usages), sum(one.peak_bytes for one in usages))
 
     def log_tail(self) -> str:
         """Gives the last lines of the log."""
@@ -189,6 +189,22 @@ class Gateway:
         if done.returncode:
             text = (done.stdout + done.stderr).decode("utf-8", "replace")
             raise GatewayFailed(f"smtpeter {' '.join(arguments)} failed:\n{text}")
+
+
+def _family(pid: int) -> list[int]:
+    """Gives a process and its children. Raises OSError."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [pid, *map(int, children.split())]
+
+
+def _usage(pid: int) -> Usage:
+    """Gives what one process has used. Raises OSError."""
+    folder = Path("/proc") / str(pid)
+    # proc(5): the second field is the name in parentheses, utime and stime are fields 14 and 15
+    fields = (folder / "stat").read_text().rpartition(")")[2].split()
+    status = (folder / "status").read_text()
+    peak_kib = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+    return Usage((int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND, peak_kib * 1024)
 
 
 def _keep_log(pipe: IO[bytes], path: Path, is_ready: threading.Event, is_settled: threading.Event) -> None:

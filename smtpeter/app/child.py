@@ -57,6 +57,7 @@ class Child:
         self._patience_seconds = brief.start.watchdog_seconds
         self._silent_since = now
         self._has_spoken = False
+        self._is_killed = False
         self._leave_by: float | None = None
         self.line, theirs = socket.socketpair()
         self.line.setblocking(False)
@@ -116,12 +117,15 @@ class Child:
             self._leave_by += seconds
 
     def is_hanging(self, now: float) -> bool:
-        """True when it is silent for too long, or should have ended by now."""
+        """True when it is silent for too long, or should have ended by now, and nothing was done about it yet."""
+        if self._is_killed:
+            return False
         patience = self._patience_seconds if self._has_spoken else FIRST_SIGN_SECONDS
         return now - self._silent_since > patience or (self._leave_by is not None and now > self._leave_by)
 
     def kill(self) -> None:
-        """Ends it at once."""
+        """Ends it as soon as the system can."""
+        self._is_killed = True
         self._process.kill()
 
     def close(self) -> None:

@@ -112,7 +112,6 @@ async def _work(config: Config, errand: Errand) -> int:
             if is_development:
                 greeting = asyncio.create_task(_greet(house, world, errand, line.greet))
         line.tell(Sign.READY)
-        log("worker.ready", roles=sorted(roles), pid=os.getpid())
         is_well = await _until_told(house, line)
         if line.retire.is_set():
             await _linger(house, line)

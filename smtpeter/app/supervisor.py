@@ -135,13 +135,19 @@ class Supervisor:
         standstill = now - began - TURN_SECONDS
         for key, _ in ready:
             if isinstance(key.data, Child):
-                key.data.hear(now)
-                self._is_open = self._is_open or key.data.is_ready
+                self._hear(key.data, now)
             else:
                 self._heed(self._signals[0].recv(4096), now)
         if standstill > _STANDSTILL_SECONDS:
             for child in self._children:
                 child.wait_longer(standstill)
+
+    def _hear(self, child: Child, now: float) -> None:
+        was_ready = child.is_ready
+        child.hear(now)
+        if child.is_ready and not was_ready:
+            self._is_open = True
+            self._log("worker.ready", worker=child.number, worker_pid=child.pid, generation=child.generation)
 
     def _heed(self, numbers: bytes, now: float) -> None:
         if signal.SIGTERM in numbers or signal.SIGINT in numbers:
@@ -182,7 +188,7 @@ class Supervisor:
             code = child.exit_code
             if code is None:
                 continue
-            child.hear(now)
+            self._hear(child, now)
             self._children.remove(child)
             self._selector.unregister(child.line)
             child.close()

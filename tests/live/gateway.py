@@ -127,7 +127,7 @@ class Gateway:
 
     def workers(self) -> dict[int, int]:
         """Gives the process ids of the workers that were ready last, by their numbers."""
-        return {fact["worker"]: fact["pid"] for fact in self.facts("worker.ready")}
+        return {fact["worker"]: fact["worker_pid"] for fact in self.facts("worker.ready")}
 
     def log(self) -> str:
         """Gives what it has logged so far."""
