@@ -291,7 +291,9 @@ class Story:
         process = Process()
         self.processes.append(process)
         with process.running():
-            process.store = await open_store(f"sqlite:{self._folder}/mail.sqlite", commits=disk, reads=disk, hub=self._hub)
+            process.store = await open_store(
+                f"sqlite:{self._folder}/mail.sqlite", commits=disk, reads=disk, hub=self._hub
+            )
             world = World(self.clock, self.zone, self.network, self.random.getrandbits)
             house = await furnish(self.config, world, process.store, DELIVERS, node=node)
             gateway = Gateway(house, await _account(house, "example"), process)
