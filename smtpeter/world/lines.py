@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable
 
 MAX_WAITING_OCTETS = 4 << 20
-RETRY_SECONDS = 0.05
+RETRY_SECONDS = 0.01
 LAST_SECONDS = 2.0  # that the last lines may take to leave
 _FILE_OCTETS = 1 << 20  # of one write into a file, which always takes it
 
