@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from smtpeter.app.sockets import Sockets
 from smtpeter.app.start import WORKER, Errand, Start, command
@@ -38,19 +39,28 @@ class Sign(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What all workers of one generation have in common. `config_text` is None when there is no file."""
+    """What all workers of one generation have in common. `config_text` is None when there is no file.
+
+    `board` is the descriptor of the file where workers write how many clients they have (world/share.py).
+    """
 
     start: Start
     generation: int
     workers: int
     config_text: bytes | None
+    data_dir: Path
+    board: int
 
 
 class Child:
-    """One worker. `generation` is that of the configuration it was started with; times are those of `monotonic`."""
+    """One worker. `generation` is that of the configuration it was started with; times are those of `monotonic`.
 
-    def __init__(self, brief: Brief, number: int, sockets: Sockets, now: float) -> None:
+    `place` is its own on the board as long as it lives.
+    """
+
+    def __init__(self, brief: Brief, number: int, place: int, sockets: Sockets, now: float) -> None:
         self.number = number
+        self.place = place
         self.generation = brief.generation
         self.began = now
         self.is_ready = False
@@ -65,13 +75,23 @@ class Child:
             copy = None
             if brief.config_text is not None:
                 # a file for each, as some systems share the position within it
-                file = stack.enter_context(tempfile.TemporaryFile())
+                file = stack.enter_context(tempfile.TemporaryFile(dir=brief.data_dir))
                 file.write(brief.config_text)
                 file.seek(0)
                 copy = file.fileno()
             # the folder of what was captured has one writer
             openings = tuple(one for one in sockets.openings if number == 1 or one.door != "capture")
-            errand = Errand(brief.start, number, brief.workers, openings, theirs.fileno(), copy, sockets.capture_port)
+            errand = Errand(
+                brief.start,
+                number,
+                brief.workers,
+                openings,
+                channel=theirs.fileno(),
+                config_copy=copy,
+                capture_port=sockets.capture_port,
+                board=brief.board,
+                place=place,
+            )
             self._process = _start(errand)
 
     @property
@@ -134,7 +154,7 @@ class Child:
 
 
 def _start(errand: Errand) -> "subprocess.Popen[bytes]":
-    descriptors = [errand.channel, *(opening.descriptor for opening in errand.openings)]
+    descriptors = [errand.channel, errand.board, *(opening.descriptor for opening in errand.openings)]
     if errand.config_copy is not None:
         descriptors.append(errand.config_copy)
     # The new process begins with these held back and lets them in when it knows what to do: Ctrl-C reaches all

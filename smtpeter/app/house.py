@@ -50,12 +50,25 @@ from smtpeter.world import http_listener, metrics, smtp_listener
 from smtpeter.world.certificate import ensure_certificates
 from smtpeter.world.log import bind_log, log
 from smtpeter.world.seams import Clock, World
+from smtpeter.world.share import Share
 from smtpeter.world.smtp_listener import Listener, Patience
 from smtpeter.world.tls import ServerTls
 
 ROLES = frozenset({"smtp", "api", "mta"})
 DRAIN_SECONDS = 30.0  # D12
 LEAST_SECONDS = 5.0  # for deliveries, when clients have used up that time
+
+
+@dataclass(frozen=True, slots=True)
+class Openings:
+    """The listening sockets by the name of their door (app/sockets.py), and this process's part of their clients."""
+
+    sockets: Mapping[str, Sequence[socket.socket]]
+    share: Share
+
+    def of(self, door: str) -> Sequence[socket.socket]:
+        """Gives the sockets of a door; none when it stays shut."""
+        return self.sockets.get(door, ())
 
 
 @dataclass(slots=True)
@@ -129,14 +142,11 @@ async def open_house(
     config: Config,
     world: World,
     roles: frozenset[str],
-    sockets: Mapping[str, Sequence[socket.socket]],
+    openings: Openings,
     *,
     is_development: bool,
 ) -> House:
-    """Opens the store, the rooms and the doors. Raises OSError, StoreRefused, ValueError with a sentence for people.
-
-    `sockets` are listening ones by the name of their door, one of smtp, smtps, http, https, capture.
-    """
+    """Opens the store, the rooms and the doors. Raises OSError, StoreRefused, ValueError with a sentence for people."""
     config.server.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     metrics.open_metrics(config.server.data_dir / "metrics")
     store = await open_store(store_url(config), unsafe_fast_storage=config.store.unsafe_fast_storage)
@@ -146,13 +156,13 @@ async def open_house(
     house = await furnish(config, world, store, roles, node=_node(config), is_development=is_development)
     try:
         tls = _tls(config, world, house)
-        for listening in sockets.get("capture", ()):
+        for listening in openings.of("capture"):
             house.sink = _open_sink(house, world, listening)
         bind_log(has_mail=config.log.mail)
         house.start()
         house.tasks.append(asyncio.create_task(metrics.watch(), name="watch"))
-        _open_submission(house, world, tls, sockets, is_development=is_development)
-        await _open_http(house, tls, sockets, is_development=is_development)
+        _open_submission(house, world, tls, openings, is_development=is_development)
+        await _open_http(house, tls, openings, is_development=is_development)
     except BaseException:
         await house.close()
         raise
@@ -250,9 +260,7 @@ def mailbox(config: Config) -> Mailbox:
     return Mailbox(config.server.data_dir / "captured", config.development.max_captured)
 
 
-def _open_submission(
-    house: House, world: World, tls: ServerTls, sockets: Mapping[str, Sequence[socket.socket]], *, is_development: bool
-) -> None:
+def _open_submission(house: House, world: World, tls: ServerTls, openings: Openings, *, is_development: bool) -> None:
     config = house.config
     smtp = config.smtp
     door = SubmissionDoor(
@@ -264,7 +272,7 @@ def _open_submission(
         octets_per_second=smtp.min_body_bytes_per_second,
     )
     for name, listeners, is_implicit in (("smtp", house.submission, False), ("smtps", house.submission_tls, True)):
-        for listening in sockets.get(name, ()):
+        for listening in openings.of(name):
             listener = smtp_listener.serve(
                 door,
                 listening,
@@ -272,13 +280,12 @@ def _open_submission(
                 spool_folder=config.server.data_dir,
                 implicit=is_implicit,
                 patience=patience,
+                share=openings.share,
             )
             listeners.append(listener)
 
 
-async def _open_http(
-    house: House, tls: ServerTls, sockets: Mapping[str, Sequence[socket.socket]], *, is_development: bool
-) -> None:
+async def _open_http(house: House, tls: ServerTls, openings: Openings, *, is_development: bool) -> None:
     config = house.config
     master = installation_key(config.server)
     rooms = Rooms(house.store, house.intake, house.identify, house.clock, config.server.hostname)
@@ -293,5 +300,7 @@ async def _open_http(
     app = mount(rest, page.routes(mailbox(config)) if is_development else [], house.health)
     limits = http_listener.HttpLimits.of(config.http)
     for name, listeners, context in (("http", house.http, None), ("https", house.http_tls, tls.context)):
-        for listening in sockets.get(name, ()):
-            listeners.append(await http_listener.start(app, listening, context, int(DRAIN_SECONDS), limits))
+        for listening in openings.of(name):
+            listeners.append(
+                await http_listener.start(app, listening, context, int(DRAIN_SECONDS), limits, openings.share)
+            )

@@ -25,7 +25,7 @@ from secrets import randbits
 import uvloop
 
 from smtpeter.app.child import Sign, Word
-from smtpeter.app.house import House, open_house
+from smtpeter.app.house import House, Openings, open_house
 from smtpeter.app.start import Errand, configuration
 from smtpeter.config import Config, Listen, Server
 from smtpeter.doors.quickstart import Places, development_access, quick_start, write_ready_file
@@ -35,6 +35,7 @@ from smtpeter.world.clock import SystemClock
 from smtpeter.world.log import log, open_log
 from smtpeter.world.resolver import DnsResolver
 from smtpeter.world.seams import World
+from smtpeter.world.share import Board, Share
 from smtpeter.world.stream import TcpDialer
 
 SIGNS_PER_PATIENCE = 8  # signs of life that may be late before a worker counts as hanging
@@ -102,7 +103,9 @@ async def _work(config: Config, errand: Errand) -> int:
     world = real_world(config)
     is_development = errand.start.is_development
     roles = frozenset(errand.start.roles)
-    house = await open_house(config, world, roles, _sockets(errand), is_development=is_development)
+    share = Share(Board(errand.board), errand.place)
+    openings = Openings(_sockets(errand), share)
+    house = await open_house(config, world, roles, openings, is_development=is_development)
     greeting: asyncio.Task[None] | None = None
     try:
         gc.collect()
@@ -114,12 +117,14 @@ async def _work(config: Config, errand: Errand) -> int:
         line.tell(Sign.READY)
         is_well = await _until_told(house, line)
         if line.retire.is_set():
+            share.end()
             await _linger(house, line)
         return 0 if is_well else 1
     finally:
         log("worker.draining")
         if greeting is not None:
             greeting.cancel()
+        share.end()
         await house.close()
         log("worker.done")
         living.cancel()

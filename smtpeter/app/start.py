@@ -48,7 +48,7 @@ class Errand:
 
     `channel` is the descriptor of its line to the supervisor, `config_copy` that of the configuration file as it was
     when the supervisor found it good, None when there is no file. `capture_port` is where the capture sink listens, 0
-    where there is none.
+    where there is none. `board` and `place` are for sharing clients with other workers (world/share.py).
     """
 
     start: Start
@@ -58,6 +58,8 @@ class Errand:
     channel: int
     config_copy: int | None
     capture_port: int
+    board: int
+    place: int
 
 
 def configuration(start: Start, file: Path | None) -> Config:

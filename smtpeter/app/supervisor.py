@@ -12,8 +12,9 @@ import selectors
 import signal
 import socket
 import sys
+import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smtpeter.app.child import Brief, Child, Word
@@ -22,6 +23,7 @@ from smtpeter.app.sockets import Sockets
 from smtpeter.app.start import Start, configuration
 from smtpeter.config import Config, ConfigError
 from smtpeter.world.process_files import announced
+from smtpeter.world.share import PLACES, SIZE, Board
 
 TURN_SECONDS = 1.0
 YOUNG_SECONDS = 60.0  # who dies younger is replaced a little later each time
@@ -43,7 +45,11 @@ class Supervisor:
     def __init__(self, start: Start, config: Config, config_text: bytes | None, sockets: Sockets) -> None:
         self._start = start
         self._sockets = sockets
-        self._brief = Brief(start, 1, _workers(start, config), config_text)
+        data_dir = config.server.data_dir
+        self._board_file = tempfile.TemporaryFile(dir=data_dir)  # noqa: SIM115 - as long as the process lives
+        self._board_file.truncate(SIZE)
+        self._board = Board(self._board_file.fileno())
+        self._brief = Brief(start, 1, _workers(start, config), config_text, data_dir, self._board_file.fileno())
         self._children: list[Child] = []
         self._vacancies: dict[int, Vacancy] = {}
         self._is_open = False  # number 1 has worked: the store is migrated, the first start did not fail
@@ -106,7 +112,7 @@ class Supervisor:
 
     def _hire(self, number: int, now: float) -> None:
         try:
-            child = Child(self._brief, number, self._sockets, now)
+            child = Child(self._brief, number, self._free_place(), self._sockets, now)
         except OSError as trouble:  # no memory, no process, no descriptor
             self._log("worker.not_started", worker=number, error=str(trouble))
             self._put_off(number, now)
@@ -114,6 +120,10 @@ class Supervisor:
         self._children.append(child)
         self._selector.register(child.line, selectors.EVENT_READ, child)
         self._log("worker.started", worker=number, worker_pid=child.pid, generation=child.generation)
+
+    def _free_place(self) -> int:
+        taken = {child.place for child in self._children}
+        return next(place for place in range(1, PLACES + 1) if place not in taken)
 
     def _complete(self, first: Child) -> None:
         """Says once for each generation that all of it works."""
@@ -177,7 +187,8 @@ class Supervisor:
             self._log("reload.refused", error=str(trouble))
             return
         before = self._brief
-        self._brief = Brief(self._start, before.generation + 1, _workers(self._start, config), text)
+        workers = _workers(self._start, config)
+        self._brief = replace(before, generation=before.generation + 1, workers=workers, config_text=text)
         self._vacancies.clear()
         self._is_complete = False
         self._log("reload.began", generation=self._brief.generation, workers=self._brief.workers)
@@ -190,6 +201,7 @@ class Supervisor:
                 continue
             self._hear(child, now)
             self._children.remove(child)
+            self._board.clear(child.place)
             self._selector.unregister(child.line)
             child.close()
             if child.is_leaving:

@@ -20,6 +20,7 @@ from smtpeter.world.acceptor import Acceptor
 from smtpeter.world.http_limits import HttpLimits
 from smtpeter.world.http_protocol import LimitedHttp
 from smtpeter.world.listening import BACKLOG, bind
+from smtpeter.world.share import Share
 
 __all__ = ["HttpLimits", "HttpListener", "bind", "start"]
 
@@ -33,13 +34,17 @@ class _Clients:
     """Accepts one client at a time (world/acceptor.py) where uvicorn would have the event loop take them all."""
 
     def __init__(
-        self, listening: socket.socket, context: ssl.SSLContext | None, factory: Callable[[], asyncio.Protocol]
+        self,
+        listening: socket.socket,
+        context: ssl.SSLContext | None,
+        factory: Callable[[], asyncio.Protocol],
+        share: Share | None,
     ) -> None:
         self._context = context
         self._factory = factory
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._acceptor = Acceptor(listening, self._take)
+        self._acceptor = Acceptor(listening, self._take, share)
 
     def close(self) -> None:
         """Accepts no more."""
@@ -63,6 +68,8 @@ class _Clients:
 
 
 class _Server(uvicorn.Server):
+    share: Share | None = None
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leaves signals to app/serve.py."""
@@ -78,7 +85,7 @@ class _Server(uvicorn.Server):
         def protocol() -> asyncio.Protocol:
             return config.http_protocol_class(config=config, server_state=state, app_state=self.lifespan.state)  # type: ignore[call-arg]
 
-        servers = [_Clients(listening, context, protocol) for listening in sockets]
+        servers = [_Clients(listening, context, protocol, self.share) for listening in sockets]
         self.servers = cast("list[asyncio.base_events.Server]", servers)  # of which it uses these two methods
         self.started = True
 
@@ -142,8 +149,12 @@ async def start(
     context: ssl.SSLContext | None,
     drain_seconds: int,
     limits: HttpLimits | None = None,
+    share: Share | None = None,
 ) -> HttpListener:
-    """Serves an ASGI application on a bound socket; returns when requests are answered."""
+    """Serves an ASGI application on a bound socket; returns when requests are answered.
+
+    `share`: other processes accept on the socket too.
+    """
     limits = limits or HttpLimits()
     config = uvicorn.Config(
         app,
@@ -162,6 +173,9 @@ async def start(
     config.http_protocol_class = functools.partial(LimitedHttp, limits)  # type: ignore[assignment]
     config.ssl = context  # uvicorn would build its own from files; ours reloads them
     server = _Server(config)
+    server.share = share
+    if share is not None:
+        share.add(lambda: len(server.server_state.connections))
     task = asyncio.create_task(server.serve(sockets=[listening]), name="http")
     while not server.started:
         if task.done():

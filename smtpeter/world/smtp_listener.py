@@ -13,6 +13,7 @@ from pathlib import Path
 
 from smtpeter.world.acceptor import Acceptor
 from smtpeter.world.listening import bind
+from smtpeter.world.share import Share
 from smtpeter.world.smtp_connection import Connection
 from smtpeter.world.smtp_door import Admission, Peer, Settings, SmtpDoor
 from smtpeter.world.smtp_patience import Patience
@@ -25,7 +26,7 @@ CHECK_SECONDS = 5.0
 class Listener:
     """One open port."""
 
-    def __init__(self, settings: Settings, listening: socket.socket) -> None:
+    def __init__(self, settings: Settings, listening: socket.socket, share: Share | None = None) -> None:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._connections: set[Connection] = set()
@@ -34,8 +35,10 @@ class Listener:
         self._empty = asyncio.Event()
         self._empty.set()
         self._port = int(listening.getsockname()[1])
-        self._acceptor = Acceptor(listening, self._take)
+        self._acceptor = Acceptor(listening, self._take, share)
         self._timer = self._loop.call_later(CHECK_SECONDS, self._check_again)
+        if share is not None:
+            share.add(lambda: self.open_connections)
 
     @property
     def port(self) -> int:
@@ -141,12 +144,13 @@ def serve(
     spool_folder: Path,
     implicit: bool = False,
     patience: Patience | None = None,
+    share: Share | None = None,
 ) -> Listener:
     """Accepts on a listening socket, which is the listener's to close, within a running event loop.
 
     `tls` gives the context for each handshake, so that a new certificate is used at once; None: no TLS. `implicit`:
-    TLS from the first byte, else STARTTLS.
+    TLS from the first byte, else STARTTLS. `share`: other processes accept on the socket too.
     """
     if implicit and tls is None:
         raise ValueError("TLS from the first byte needs a context")
-    return Listener(Settings(door, spool_folder, patience or Patience(), tls, implicit), listening)
+    return Listener(Settings(door, spool_folder, patience or Patience(), tls, implicit), listening, share)
