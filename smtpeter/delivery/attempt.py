@@ -227,8 +227,8 @@ def _dns_verdict(trouble: DnsTrouble, message: Message) -> Verdict:
     if not trouble.is_final:
         return Verdict(Deferred(result, Scope.LANE), "dns trouble")
     if trouble.status == "5.1.2" and message.attempt == 0:
-        # a lame server may deny a name that exists: ask once more, later
-        return Verdict(Deferred(result, Scope.LANE, SECOND_LOOK), "unknown domain, first time")
+        # a lame server may deny a name that exists: ask once more, later. Nothing is dialled, so the lane need not rest
+        return Verdict(Deferred(result, Scope.RECIPIENT, SECOND_LOOK), "unknown domain, first time")
     return Verdict(Failed(result, Scope.RECIPIENT), "unknown domain")
 
 
