@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from smtpeter.delivery.limits import target_fits
 from smtpeter.delivery.site import split_lane
+from smtpeter.model.address import AddressError, parse_domain
 from smtpeter.model.message import MessageId
 from smtpeter.model.steering import LaneReport, Pause, Stored
 from smtpeter.store.flush import Flush, flush
@@ -136,8 +138,46 @@ async def lanes_meant(store: Store, name: str, now: datetime) -> tuple[str, ...]
 
 async def lanes_of_domain(store: Store, domain: str, now: datetime) -> tuple[str, ...]:
     """Gives the lanes that the waiting messages to a domain have, the largest first."""
-    found = await store.read(lanes, LanesQuery(Selection(domain=domain.lower()), now))
+    found = await store.read(lanes, LanesQuery(Selection(domain=in_ascii(domain)), now))
     return tuple(one.lane for one in found if one.lane)
+
+
+async def meant(store: Store, name: str, now: datetime) -> Selection | None:
+    """Gives the waiting mail that a name stands for: to a domain, or in lanes; None when there is none."""
+    for_domain = Selection(domain=in_ascii(name))
+    if await store.read(lanes, LanesQuery(for_domain, now, 1)):
+        return for_domain
+    in_lanes = Selection(await lanes_meant(store, name, now))
+    found = await store.read(lanes, LanesQuery(in_lanes, now, 1)) if in_lanes.lanes else []
+    return in_lanes if found else None
+
+
+async def lanes_around(store: Store, chosen: Selection, now: datetime, limit: int) -> list[LaneView]:
+    """Gives the whole lanes in which something of the selection waits, the largest first."""
+    found = await store.read(lanes, LanesQuery(chosen, now, limit))
+    names = tuple(one.lane for one in found if one.lane)
+    return await lane_views(store, Selection(names), now, limit) if names else []
+
+
+def shown_lane(view: LaneView) -> dict[str, Any]:
+    """Gives a lane as the doors show it. Times are datetimes."""
+    queue = view.queue
+    return {
+        "lane": queue.lane,
+        **{state.value: getattr(queue, state.value) for state in WaitingState},
+        "accounts": queue.accounts,
+        "oldest_accepted": queue.oldest_accepted,
+        "next_due": queue.next_due,
+        "state": view.state.value,
+        "connections": view.connections,
+        "max_connections": view.max_connections,
+        "rate_per_minute": view.rate,
+        "sent_per_minute": view.sent,
+        "resting_until": view.resting_until,
+        "pause": view.pause,
+        "reason": view.reason,
+        "last_reply": view.last_reply,
+    }
 
 
 async def flush_all(store: Store, chosen: Selection, now: datetime, most: int | None = None) -> Moved:
@@ -147,6 +187,7 @@ async def flush_all(store: Store, chosen: Selection, now: datetime, most: int | 
         if most is not None and seen >= most:
             return Moved(count, False)
         count += await store.write(flush, Flush(ids, now))
+        store.nudge("due")
         seen += len(ids)
     return Moved(count, True)
 
@@ -166,6 +207,15 @@ async def droppable(store: Store, chosen: Selection, now: datetime) -> int:
     """Gives how many messages `drop_all` would cancel at this moment."""
     found = await store.read(lanes, LanesQuery(chosen, now, MAX_LANES))
     return sum(one.total - one.delivering for one in found)
+
+
+def in_ascii(pattern: str) -> str:
+    """Gives a domain, or a pattern of domains, as it is on the wire (A-labels); what is neither stays as it is."""
+    wild = "*." if pattern.startswith("*.") else ""
+    try:
+        return wild + parse_domain(pattern.removeprefix(wild))
+    except AddressError:
+        return pattern
 
 
 async def _steps(

@@ -12,16 +12,17 @@ from smtpeter.config import Delivery, LimitLine, RouteLine, Via
 from smtpeter.config.values import KINDS, nearest, read_domain_pattern, read_ip, read_pattern, read_target
 from smtpeter.delivery.limits import shipped_limits
 from smtpeter.delivery.verdict import Rule, read_rows, read_rules, shipped_rules
-from smtpeter.doors.queue import lanes_of_domain
+from smtpeter.doors.queue import in_ascii, lanes_of_domain
 from smtpeter.model.account import AccountId
-from smtpeter.model.address import AddressError, parse_domain
-from smtpeter.model.steering import Entry, LimitEntry, Limits, Pause, RouteEntry, RuleEntry, Stored
+from smtpeter.model.steering import Entry, LimitEntry, Limits, Pause, RouteEntry, RuleEntry, Steer, Stored, kind_of
 from smtpeter.store.accounts import account_named
-from smtpeter.store.steering import NewEntry, put_entry, steering
+from smtpeter.store.steering import EntryKey, NewEntry, put_entry, remove_entry, steering
 from smtpeter.store.store import Store
+from smtpeter.world.log import log
 
 MAX_TEXT = 200  # of a reason or tag
 MAX_RULE = 10_000
+_TOPIC = "steering"  # of nudges
 
 E = TypeVar("E", Pause, LimitEntry, RouteEntry, RuleEntry)
 
@@ -47,6 +48,9 @@ class WayOut:
     generic: Limits = Limits()
     destinations: frozenset[str] | None = None
     pools: frozenset[str] | None = None
+
+
+NOT_CONFIGURED = WayOut()
 
 
 def way_out_of(delivery: Delivery) -> WayOut:
@@ -89,8 +93,43 @@ def _route_of(line: RouteLine) -> RouteEntry:
 
 
 async def keep(store: Store, entry: Entry, way_out: WayOut, now: datetime, position: int | None = None) -> Stored:
-    """Stores an entry. Raises Unusable."""
-    return await store.write(put_entry, NewEntry(await checked(store, entry, way_out), now, position))
+    """Stores an entry, and tells the other processes. Raises Unusable."""
+    if isinstance(entry, Pause) and entry.until is not None and entry.until <= now:
+        raise Unusable("until", "The end of a pause must be a time to come.")
+    stored = await store.write(put_entry, NewEntry(await checked(store, entry, way_out), now, position))
+    store.nudge(_TOPIC)
+    return stored
+
+
+async def forget(store: Store, kind: Steer, id: int) -> Stored | None:
+    """Removes an entry, tells the other processes, and gives it; None when there is none."""
+    removed = await store.write(remove_entry, EntryKey(kind, id))
+    store.nudge(_TOPIC)
+    return removed
+
+
+def log_stored(stored: Stored, accounts: Mapping[AccountId, str], who: str) -> None:
+    """Logs that an entry was stored, and by whom."""
+    log(_STORED[kind_of(stored.entry)], who=who, **shown(stored, accounts))
+
+
+def log_removed(stored: Stored, accounts: Mapping[AccountId, str], who: str) -> None:
+    """Logs that an entry was removed, and by whom."""
+    log(_REMOVED[kind_of(stored.entry)], who=who, **shown(stored, accounts))
+
+
+_STORED = {
+    Steer.PAUSE: "queue.paused",
+    Steer.LIMIT: "queue.limit_set",
+    Steer.ROUTE: "queue.route_added",
+    Steer.RULE: "queue.rule_added",
+}
+_REMOVED = {
+    Steer.PAUSE: "queue.resumed",
+    Steer.LIMIT: "queue.limit_unset",
+    Steer.ROUTE: "queue.route_removed",
+    Steer.RULE: "queue.rule_removed",
+}
 
 
 async def stored_of(store: Store, kind: type[E], now: datetime) -> list[tuple[Stored, E]]:
@@ -165,15 +204,6 @@ def _pause(pause: Pause, way_out: WayOut) -> Pause:
         domain=_read("domain", in_ascii(pause.domain), read_domain_pattern),
         address=_read("address", pause.address, read_ip),
     )
-
-
-def in_ascii(pattern: str) -> str:
-    """Gives a pattern of domains with its name as it is on the wire (A-labels), as far as it has one."""
-    wild = "*." if pattern.startswith("*.") else ""
-    try:
-        return wild + parse_domain(pattern.removeprefix(wild))
-    except AddressError:
-        return pattern
 
 
 def _limit(entry: LimitEntry, way_out: WayOut) -> LimitEntry:

@@ -31,7 +31,7 @@ from smtpeter.store.sender_domains import NewDomain, domains_of, keys_of, put_do
 from smtpeter.store.store import Store
 from smtpeter.wire.dkim import KeyRefused
 
-SCOPES = ("send", "read", "manage")
+SCOPES = ("send", "read", "manage", "operator")
 
 account = App(name="account", help="Accounts: the tenants of the gateway.")
 token = App(name="token", help="Tokens for the REST API.")
@@ -86,7 +86,7 @@ def token_create(
     Parameters
     ----------
     scopes
-        Any of send, read, manage, comma separated.
+        Any of send, read, manage and operator, comma separated. With operator it sees and steers the queue of all accounts.
     sandbox
         What is sent with it is accepted and told like any other, but never delivered.
     secret_file

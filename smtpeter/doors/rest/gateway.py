@@ -1,7 +1,7 @@
 """What the REST door asks of the rooms below it, and the views that it shows.
 
-The door knows only this protocol. Every question names the account of the caller; an id of another account gets the
-same None as one that does not exist (W1). Ids have been checked for their form before they come here.
+The door knows only this protocol. Every question but the operator's names the account of the caller; an id of another
+account gets the same None as one that does not exist (W1). Ids have been checked for their form before they come here.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from smtpeter.doors.rest.operating import Operating
 from smtpeter.intake.accept import Outcome, Resent
 from smtpeter.intake.repeats import Idempotency
 from smtpeter.model.account import Account, AccountId, Features, Identity, Login, Token
@@ -18,7 +19,8 @@ from smtpeter.model.message import Draft, MessageId, Received
 from smtpeter.model.refusal import Refused
 from smtpeter.store.answers import Answer
 
-SCOPES = ("send", "read", "manage")
+OPERATOR = "operator"  # sees and steers the mail of all accounts; only the command line gives it to a token
+SCOPES = ("send", "read", "manage", OPERATOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,9 @@ class LoginWish:
 
 
 class Gateway(Protocol):
-    """The rooms below, as the door sees them."""
+    """The rooms below, as the door sees them. `operating` is for calls with the scope of the operator alone."""
+
+    operating: Operating
 
     async def identify(self, token: str) -> Identity | None:
         """Gives who the token belongs to, None when it is not known. `token` is any text that a client sent."""

@@ -18,7 +18,7 @@ _DESCRIPTION = """\
 Hands mail over and tells what became of it.
 
 The token goes into the header `Authorization: Bearer TOKEN`, or into the address as `?access_token=TOKEN`. It has
-scopes, of which each call needs one: `send`, `read` or `manage`.
+scopes, of which each call needs one: `send`, `read`, `manage`, or `operator`, which only the command line gives.
 
 Properties come as JSON or as a form (`application/x-www-form-urlencoded`), in UTF-8; where files are taken, also as
 `multipart/form-data`. In a form, repeated names, `name[]` and `name[key]` make arrays and objects, and `true`, `1`, `on`,

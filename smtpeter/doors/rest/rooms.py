@@ -16,6 +16,8 @@ from smtpeter.doors.rest.gateway import (
     TokenWish,
     Version,
 )
+from smtpeter.doors.rest.operating import Operating
+from smtpeter.doors.steering import NOT_CONFIGURED, WayOut
 from smtpeter.intake.accept import Intake, Outcome, Resent
 from smtpeter.intake.identify import USER_FEATURES, Identify, hash_password, new_password, new_token
 from smtpeter.intake.repeats import HEADER, Idempotency, first_answer
@@ -59,9 +61,18 @@ _CANCELLED_BY = "cancelled by a call of the API"
 
 
 class Rooms:
-    """Answers by account: what another account owns is not there (W1)."""
+    """Answers by account: what another account owns is not there (W1). `way_out` is what the configuration says of it."""
 
-    def __init__(self, store: Store, intake: Intake, identify: Identify, clock: Clock, hostname: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        intake: Intake,
+        identify: Identify,
+        clock: Clock,
+        hostname: str,
+        way_out: WayOut = NOT_CONFIGURED,
+    ) -> None:
+        self.operating = Operating(store, clock, way_out)
         self._store = store
         self._intake = intake
         self._identify = identify

@@ -2,7 +2,7 @@
 
 from smtpeter.doors.rest import batch, events, messages, send
 from smtpeter.doors.rest.declare import Route
-from smtpeter.doors.rest.resources import files, logins, resend, search, suppressions, tokens
+from smtpeter.doors.rest.resources import files, logins, queue, resend, search, steering, suppressions, tokens
 
 ROUTES: tuple[Route, ...] = (
     *send.ROUTES,
@@ -15,4 +15,6 @@ ROUTES: tuple[Route, ...] = (
     *suppressions.ROUTES,
     *tokens.ROUTES,
     *logins.ROUTES,
+    *queue.ROUTES,
+    *steering.ROUTES,
 )

@@ -1,6 +1,6 @@
-"""What the commands of the queue share: which mail is meant, checked entries, and the note of what was done.
+"""What the commands of the queue share: which mail is meant, checked entries, and who is at the shell.
 
-What an operator does is logged with the name of who did it at the shell.
+What an operator does is logged with that name.
 """
 
 import getpass
@@ -12,16 +12,14 @@ from cyclopts import Parameter
 
 from smtpeter.config import Config
 from smtpeter.doors.cli.shared import account_named, fail
-from smtpeter.doors.queue import lanes_meant
-from smtpeter.doors.steering import Unusable, WayOut, in_ascii, keep, way_out_of
+from smtpeter.doors.queue import in_ascii, lanes_meant
+from smtpeter.doors.steering import Unusable, WayOut, forget, keep, way_out_of
 from smtpeter.model.account import AccountId
 from smtpeter.model.message import MessageId, is_message_id
 from smtpeter.model.steering import Entry, Steer, Stored
 from smtpeter.store.accounts import accounts
-from smtpeter.store.steering import EntryKey, remove_entry
 from smtpeter.store.store import Store
 from smtpeter.store.waiting import Selection
-from smtpeter.world.log import log
 
 MAX_IDS = 1000
 TIME = "%Y-%m-%d %H:%M:%S"
@@ -99,18 +97,14 @@ async def keep_entry(store: Store, config: Config, entry: Entry, position: int |
 
 async def remove(store: Store, kind: Steer, id: int) -> Stored:
     """Removes an entry and gives it; ends the program when there is none."""
-    removed = await store.write(remove_entry, EntryKey(kind, id))
+    removed = await forget(store, kind, id)
     if removed is None:
         fail(f"There is no {kind} {id}.")
     return removed
 
 
-def note(fact: str, **values: object) -> None:
-    """Logs what was done, and by whom."""
-    log(f"queue.{fact}", who=_who(), **values)
-
-
-def _who() -> str:
+def who() -> str:
+    """Gives the name of the user at the shell, as the log has it."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # in a container a number may have no name

@@ -7,10 +7,10 @@ from typing import Any
 from smtpeter.config import Config
 from smtpeter.config.values import read_duration
 from smtpeter.delivery.limits import limits_of, shipped_limits
-from smtpeter.doors.cli.queue.chosen import keep_entry, note, remove, way_out
+from smtpeter.doors.cli.queue.chosen import keep_entry, remove, way_out, who
 from smtpeter.doors.cli.shared import COMMON, Common, fail, show, table, with_store
 from smtpeter.doors.queue import lanes_meant
-from smtpeter.doors.steering import WayOut, all_limits, shown, shown_limits, stored_of
+from smtpeter.doors.steering import WayOut, all_limits, log_removed, log_stored, shown, shown_limits, stored_of
 from smtpeter.model.steering import LimitEntry, Limits, Steer, Stored
 from smtpeter.store.store import Store
 
@@ -101,8 +101,8 @@ def limits_set(
 
     async def work(store: Store, config: Config) -> None:
         stored = await keep_entry(store, config, entry)
+        log_stored(stored, {}, who())
         value = shown(stored, {})
-        note("limit_set", **value)
         show(common, value, f"Set for {_of(stored)}: {_said(value)}.")
 
     with_store(common, work)
@@ -125,8 +125,9 @@ def limits_unset(target: str, /, *, pool: str = "", common: Common = COMMON) -> 
         found = next((one for one, entry in stored if entry.target in names and entry.pool == pool), None)
         if found is None:
             fail(f"Nothing is set for {target}; `smtpeter queue limits` shows what is.")
-        value = shown(await remove(store, Steer.LIMIT, found.id), {})
-        note("limit_unset", **value)
+        removed = await remove(store, Steer.LIMIT, found.id)
+        log_removed(removed, {}, who())
+        value = shown(removed, {})
         show(common, value, f"No longer set for {_of(found)}: {_said(value)}.")
 
     with_store(common, work)

@@ -1,7 +1,7 @@
 """`smtpeter queue list | show`: what waits, by lane and message by message."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -9,14 +9,15 @@ from smtpeter.config import Config
 from smtpeter.delivery.limits import limits_of
 from smtpeter.doors.cli.queue.chosen import NOTHING, TIME, Chosen, selection, way_out
 from smtpeter.doors.cli.shared import COMMON, Common, fail, show, table, with_store
-from smtpeter.doors.queue import LaneView, lane_views, lanes_meant, lanes_of_domain
-from smtpeter.doors.steering import all_limits, in_ascii, shown_limits, stored_of
+from smtpeter.doors.queue import LaneView, lane_views, lanes_around, meant, shown_lane
+from smtpeter.doors.steering import all_limits, shown_limits, stored_of
 from smtpeter.model.message import MessageId, is_message_id
 from smtpeter.model.steering import LimitEntry, Limits
 from smtpeter.store.queue import QueueCount, message_counts
 from smtpeter.store.store import Store
 from smtpeter.store.waiting import Selection, WaitingMessage, WaitingQuery, waiting_messages
 
+MAX_LANES = 100  # that one name stands for
 MAX_REPLY = 60  # characters of a reply in a table
 _NO_LANE = "(no lane yet)"
 _LANES = ("lane", "queued", "scheduled", "deferred", "delivering", "held", "oldest", "connections", "rate/min", "state")
@@ -56,7 +57,7 @@ def queue_list(
         views = await lane_views(store, await selection(store, chosen), datetime.now(UTC), limit)
         rows = [_row(view) for view in views]
         text = table((*_LANES, "last reply"), rows) if rows else "Nothing is queued."
-        show(common, [shown_view(view) for view in views], text)
+        show(common, [shown_lane(view) for view in views], text)
 
     with_store(common, work)
 
@@ -87,16 +88,17 @@ def show_one(name: str, /, *, limit: int = 20, common: Common = COMMON) -> None:
 
     async def work(store: Store, config: Config) -> None:
         now = datetime.now(UTC)
-        chosen = await _meant(store, name, now)
+        chosen = Selection(ids=(MessageId(name),)) if is_message_id(name) else await meant(store, name, now)
+        if chosen is None:
+            fail(f"Nothing waits for {name}; `smtpeter queue list` shows what does.")
         messages = await store.read(waiting_messages, WaitingQuery(chosen, now, limit))
-        lanes = chosen.lanes or tuple({one.lane: None for one in messages})
         if chosen.ids and not messages:
             fail(f"{name} does not wait; `smtpeter message {name}` tells what became of it.")
         limits = [entry for _, entry in await stored_of(store, LimitEntry, now)]
         entries = all_limits(tuple(limits), way_out(config))
-        views = await lane_views(store, Selection(lanes), now, len(lanes))
+        views = await lanes_around(store, chosen, now, MAX_LANES)
         value = {
-            "lanes": [{**shown_view(v), "limits": shown_limits(limits_of(v.queue.lane, entries))} for v in views],
+            "lanes": [{**shown_lane(v), "limits": shown_limits(limits_of(v.queue.lane, entries))} for v in views],
             "messages": messages,
         }
         parts = [_lane_text(view, limits_of(view.queue.lane, entries)) for view in views]
@@ -104,45 +106,6 @@ def show_one(name: str, /, *, limit: int = 20, common: Common = COMMON) -> None:
         show(common, value, "\n\n".join(parts))
 
     with_store(common, work)
-
-
-async def _meant(store: Store, name: str, now: datetime) -> Selection:
-    """Gives what a name stands for; ends the program when nothing of it waits."""
-    if is_message_id(name):
-        return Selection(ids=(MessageId(name),))
-    domain = in_ascii(name)
-    lanes = await lanes_meant(store, name, now)
-    if lanes and lanes != (name,) and lanes == await lanes_of_domain(store, domain, now):
-        return Selection(lanes, domain)
-    found = Selection(lanes) if lanes else Selection(domain=domain)
-    if not await store.read(waiting_messages, WaitingQuery(found, now, 1)):
-        fail(f"Nothing waits for {name}; `smtpeter queue list` shows what does.")
-    return found
-
-
-def shown_view(view: LaneView) -> dict[str, Any]:
-    """Gives a lane for JSON."""
-    queue = view.queue
-    return {
-        "lane": queue.lane,
-        "queued": queue.queued,
-        "scheduled": queue.scheduled,
-        "deferred": queue.deferred,
-        "delivering": queue.delivering,
-        "held": queue.held,
-        "accounts": queue.accounts,
-        "oldest_accepted": queue.oldest_accepted,
-        "next_due": queue.next_due,
-        "state": view.state,
-        "connections": view.connections,
-        "max_connections": view.max_connections,
-        "rate_per_minute": view.rate,
-        "sent_per_minute": view.sent,
-        "resting_until": view.resting_until,
-        "pause": view.pause,
-        "reason": view.reason,
-        "last_reply": view.last_reply,
-    }
 
 
 def _row(view: LaneView) -> tuple[object, ...]:

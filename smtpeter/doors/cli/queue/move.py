@@ -1,15 +1,17 @@
 """`smtpeter queue flush | drop`: mail that waits is tried now, or not at all."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from smtpeter.config import Config
-from smtpeter.doors.cli.queue.chosen import NOTHING, Chosen, note, selection
+from smtpeter.doors.cli.queue.chosen import NOTHING, Chosen, selection, who
 from smtpeter.doors.cli.shared import COMMON, Common, fail, show, with_store
 from smtpeter.doors.queue import drop_all, droppable, flush_all
 from smtpeter.store.store import Store
+from smtpeter.world.log import log
 
 
 def flush(
@@ -38,7 +40,7 @@ def flush(
     async def work(store: Store, config: Config) -> None:
         found = await selection(store, chosen, ids)
         moved = await flush_all(store, found, datetime.now(UTC))
-        note("flushed", lanes=found.lanes, domain=found.domain, account=found.account, ids=found.ids, count=moved.count)
+        log("queue.flushed", who=who(), **asdict(found), count=moved.count)
         show(common, {"flushed": moved.count}, f"{_messages(moved.count)} due now.")
 
     with_store(common, work)
@@ -86,8 +88,7 @@ def drop(
             show(common, {"dropped": 0, "would_be_dropped": count}, text)
             return
         moved = await drop_all(store, found, reason, now)
-        who = {"lanes": found.lanes, "domain": found.domain, "account": found.account, "ids": found.ids}
-        note("dropped", **who, reason=reason, count=moved.count)
+        log("queue.dropped", who=who(), **asdict(found), reason=reason, count=moved.count)
         show(common, {"dropped": moved.count}, f"{_messages(moved.count)} cancelled.")
 
     with_store(common, work)

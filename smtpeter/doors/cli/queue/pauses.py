@@ -7,9 +7,9 @@ from cyclopts import Parameter
 
 from smtpeter.config import Config
 from smtpeter.config.values import read_duration
-from smtpeter.doors.cli.queue.chosen import TIME, account_names, account_number, keep_entry, note, remove
+from smtpeter.doors.cli.queue.chosen import TIME, account_names, account_number, keep_entry, remove, who
 from smtpeter.doors.cli.shared import COMMON, Common, fail, show, table, with_store
-from smtpeter.doors.steering import pauses_of_lane, shown, stored_of
+from smtpeter.doors.steering import log_removed, log_stored, pauses_of_lane, shown, stored_of
 from smtpeter.model.account import AccountId
 from smtpeter.model.steering import Pause, Steer, Stored
 from smtpeter.store.store import Store
@@ -74,7 +74,7 @@ def pause(
         made = [await keep_entry(store, config, one) for one in wishes]
         names = await account_names(store)
         for stored in made:
-            note("paused", **shown(stored, names))
+            log_stored(stored, names, who())
         hint = "\n--domain holds back only what goes to the domain." if wishes != [wish] else ""
         text = "\n".join(f"Pause {one.id}: {_of(one, names)}, {_ends(one)}." for one in made)
         show(common, [shown(one, names) for one in made], text + hint)
@@ -127,7 +127,7 @@ def resume(
             fail(f"There is no pause {unknown}; `smtpeter queue pauses` shows those there are.")
         ended = [await remove(store, Steer.PAUSE, id) for id in wanted]
         for one in ended:
-            note("resumed", **shown(one, names))
+            log_removed(one, names, who())
         text = "\n".join(f"Pause {one.id} is over: {_of(one, names)}." for one in ended)
         show(common, [shown(one, names) for one in ended], text or "Nothing is paused.")
 

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 
 from smtpeter.config import Config
-from smtpeter.doors.cli.queue.chosen import keep_entry, note, remove, way_out
+from smtpeter.doors.cli.queue.chosen import keep_entry, remove, way_out, who
 from smtpeter.doors.cli.shared import COMMON, Common, show, table, with_store
-from smtpeter.doors.steering import shown, stored_of
+from smtpeter.doors.steering import log_removed, log_stored, shown, stored_of
 from smtpeter.model.steering import RouteEntry, Steer
 from smtpeter.store.store import Store
 
@@ -69,7 +69,7 @@ def routes_add(
 
     async def work(store: Store, config: Config) -> None:
         stored = await keep_entry(store, config, entry, position)
-        note("route_added", **shown(stored, {}))
+        log_stored(stored, {}, who())
         show(common, shown(stored, {}), f"Route {stored.id} is at position {stored.position}.")
 
     with_store(common, work)
@@ -82,9 +82,9 @@ def routes_remove(id: int, /, *, common: Common = COMMON) -> None:
     """
 
     async def work(store: Store, config: Config) -> None:
-        removed = shown(await remove(store, Steer.ROUTE, id), {})
-        note("route_removed", **removed)
-        show(common, removed, f"Route {id} is removed.")
+        removed = await remove(store, Steer.ROUTE, id)
+        log_removed(removed, {}, who())
+        show(common, shown(removed, {}), f"Route {id} is removed.")
 
     with_store(common, work)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from smtpeter.config import Config
 from smtpeter.delivery.verdict import Rule, Verdict, judge, shipped_rules
-from smtpeter.doors.cli.queue.chosen import keep_entry, note, remove, way_out
+from smtpeter.doors.cli.queue.chosen import keep_entry, remove, way_out, who
 from smtpeter.doors.cli.shared import COMMON, Common, fail, show, table, with_store
-from smtpeter.doors.steering import all_rules, rules_in, shown, span, stored_of
+from smtpeter.doors.steering import all_rules, log_removed, log_stored, rules_in, shown, span, stored_of
 from smtpeter.model.outcome import Deferred, Failed, Kind, Result, State
 from smtpeter.model.steering import RuleEntry, Steer
 from smtpeter.store.store import Store
@@ -62,8 +62,8 @@ def rules_add(file: Path, /, *, position: int | None = None, common: Common = CO
 
     async def work(store: Store, config: Config) -> None:
         stored = await keep_entry(store, config, RuleEntry(text), position)
+        log_stored(stored, {}, who())
         value = shown(stored, {})
-        note("rule_added", **value)
         show(common, value, f"Rule {stored.id} is at position {stored.position}.")
 
     with_store(common, work)
@@ -76,9 +76,9 @@ def rules_remove(id: int, /, *, common: Common = COMMON) -> None:
     """
 
     async def work(store: Store, config: Config) -> None:
-        removed = shown(await remove(store, Steer.RULE, id), {})
-        note("rule_removed", **removed)
-        show(common, removed, f"Rule {id} is removed.")
+        removed = await remove(store, Steer.RULE, id)
+        log_removed(removed, {}, who())
+        show(common, shown(removed, {}), f"Rule {id} is removed.")
 
     with_store(common, work)
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from smtpeter.doors.rest.call import Call, json_response
 from smtpeter.doors.rest.declare import Answer, Operation, Property, Route, Schema, Table, wrong
 from smtpeter.doors.rest.errors import Problem
-from smtpeter.doors.rest.gateway import SCOPES, TokenWish
+from smtpeter.doors.rest.gateway import OPERATOR, SCOPES, TokenWish
 from smtpeter.doors.rest.kinds import BOOLEAN, list_of, one_of
 from smtpeter.doors.rest.resources.values import NUMBER, NUMBER_IN_PATH, ignore_key, visible
 from smtpeter.model.account import Identity, Token
@@ -89,9 +89,9 @@ def _shown(token: Token) -> dict[str, Any]:
 
 
 def _given_scopes(wanted: tuple[str, ...] | None, identity: Identity) -> frozenset[str]:
-    """Gives the scopes of the new token: all that the calling one has when nothing is said."""
+    """Gives the scopes of the new token: when nothing is said all that the calling one has, but the operator's."""
     if wanted is None:
-        return identity.scopes
+        return identity.scopes - {OPERATOR}
     if missing := frozenset(wanted) - identity.scopes:
         names = ", ".join(sorted(missing))
         raise Problem("not_yours_to_give", field="scopes", lacks="does not have it itself", what=f"the scope {names}")
@@ -111,7 +111,7 @@ _NAME = Property("name", visible(1, 100), "What the token is for; unique in the 
 _SCOPES = Property(
     "scopes",
     list_of(one_of(*SCOPES), most=len(SCOPES), fewest=1),
-    "What it may do; all that the calling token may when absent, and never more.",
+    "What it may do; when absent all that the calling token may, but `operator`; and never more.",
     ["send"],
 )
 _SANDBOX = Property(
