@@ -304,6 +304,11 @@ def test_secret_given_twice_is_a_mistake(tmp_path: Path) -> None:
         ("[delivery]\nrules = [1]\n", "line 2: delivery.rules [0] must be a table"),
         ('[delivery]\nsmart_host = "relay"\n', "must be a table"),
         ("[smtp\n", "is not valid TOML"),
+        ('[server]\ndata_dir = "~no-such-user/x"\n', "line 2: server.data_dir must be a path; there is no such user"),
+        (
+            '[server]\nmaster_key_file = "~no-such-user/x"\n',
+            "line 2: server.master_key_file: ~no-such-user/x cannot be",
+        ),
         ("smtp = 1\n", "must be a table"),
         ("[delivery]\nretry_delays = []\n", "at least one wait"),
     ],

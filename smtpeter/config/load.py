@@ -21,7 +21,7 @@ from smtpeter.config.lines import KeyPath, dotted, key_lines
 from smtpeter.config.sections import Config
 from smtpeter.config.setting import About, element_kind, is_named, is_section
 from smtpeter.config.together import check_together
-from smtpeter.config.values import nearest
+from smtpeter.config.values import nearest, read_path
 
 PREFIX = "SMTPETER_"
 _MAX_SECRET_BYTES = 64 * 1024
@@ -221,10 +221,11 @@ class _Reader:
             self.report(path, by_file.where, f"{name} must be the name of a file in quotes")
             return None
         try:
-            with Path(by_file.value).expanduser().open("rb") as file:
+            with read_path(by_file.value).open("rb") as file:
                 content = file.read(_MAX_SECRET_BYTES).decode("utf-8")
-        except (OSError, UnicodeDecodeError) as trouble:
-            reason = trouble.strerror if isinstance(trouble, OSError) else "it is not UTF-8 text"
+        except (OSError, ValueError) as trouble:  # UnicodeDecodeError is one of the latter
+            reason = trouble.strerror if isinstance(trouble, OSError) else trouble
+            reason = "it is not UTF-8 text" if isinstance(trouble, UnicodeDecodeError) else reason
             self.report(path, by_file.where, f"{name}: {by_file.value} cannot be read: {reason}")
             return None
         return Given(content.rstrip("\r\n"), by_file.where, is_text=True)

@@ -131,7 +131,10 @@ def read_network(value: object) -> Network:
 
 
 def read_path(value: object) -> Path:
-    return Path(read_str(value)).expanduser()
+    try:
+        return Path(read_str(value)).expanduser()
+    except RuntimeError:
+        raise ValueError("must be a path; there is no such user whose home it could begin with") from None
 
 
 def read_pattern(value: object) -> Pattern:
