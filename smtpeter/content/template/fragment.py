@@ -34,6 +34,7 @@ _MASK = "\ufdef"  # removed from everything that comes in, so it is found nowher
 _ATTRIBUTE = re.compile(
     r"""[\s/]*(?P<name>[^\s/>=][^\s/>=]*)(?:\s*=\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s>"']*)))?"""
 )
+_QUOTES = {"double": '"', "single": "'", "bare": ""}
 _MARKUP_IN_STRING = re.compile(r"""(?:"[^"]*[<>]|'[^']*[<>])""")
 _NAME = re.compile(r"<[^\s/>]+")
 VOID = frozenset(
@@ -83,6 +84,15 @@ class Piece:
     token: Token
     start: int
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where the value of an attribute stands, without the quotes around it."""
+
+    start: int
+    end: int
+    quote: str
 
 
 def read(markup: str) -> list[Piece]:
@@ -147,18 +157,19 @@ def with_urls(markup: str, link: Callable[[str], str]) -> str:
         span = value_span(piece, name) if name else None
         if span is None:
             continue
-        start, end, is_quoted = span
-        old = markup[start:end]
+        old = markup[span.start : span.end]
         if name == "src":
-            parts += [markup[at:start], IMAGE, old, IMAGE_END]
+            parts += [markup[at : span.start], IMAGE, old, IMAGE_END]
         else:
             target = decoded(old).strip()
             new = link(target)
             if new == target:
                 continue
+            # without double quotes around it yet, the value gets them in place of what it has
+            span = span if span.quote == '"' else Span(span.start - len(span.quote), span.end + len(span.quote), "")
             written = escape_value(new)
-            parts += [markup[at:start], written if is_quoted else f'"{written}"']
-        at = end
+            parts += [markup[at : span.start], written if span.quote else f'"{written}"']
+        at = span.end
     return "".join(parts) + markup[at:]
 
 
@@ -179,8 +190,8 @@ def has_image(markup: str) -> bool:
     return any(piece.token.tag == "img" for piece in read(masked(markup)))
 
 
-def value_span(piece: Piece, name: str) -> tuple[int, int, bool] | None:
-    """Finds the value of the first attribute of that name: start, end, and whether quotes are around it."""
+def value_span(piece: Piece, name: str) -> Span | None:
+    """Finds the value of the first attribute of that name; None when there is none."""
     source = piece.token.source or ""
     opening = _NAME.match(source)
     at = opening.end() if opening else len(source)
@@ -188,11 +199,10 @@ def value_span(piece: Piece, name: str) -> tuple[int, int, bool] | None:
         at = match.end()
         if match["name"].lower() != name:
             continue
-        kind = next((one for one in ("double", "single", "bare") if match[one] is not None), None)
+        kind = next((one for one in _QUOTES if match[one] is not None), None)
         if kind is None or unescape(match[kind]) != (piece.token.attr(name) or ""):
             return None
-        start, end = piece.start + match.start(kind), piece.start + match.end(kind)
-        return (start, end, kind == "double") if kind != "single" else (start - 1, end + 1, False)
+        return Span(piece.start + match.start(kind), piece.start + match.end(kind), _QUOTES[kind])
     return None
 
 

@@ -11,6 +11,7 @@ from smtpeter.content.template.colors import Color
 from smtpeter.content.template.common import (
     Block,
     Common,
+    full_table,
     read_child_font,
     read_common,
     table_of,
@@ -48,15 +49,13 @@ class Column:
 
     def cell(self, place: Place, width: int) -> str:
         """Writes the cell."""
-        bgcolor, style = background(self.background)
-        style = [
-            ("width", f"{_percent(self.units)}%"),
-            *style,
-            ("padding", self.padding.css() if self.padding != NO_BOX else "0"),
-        ]
+        bgcolor, fill = background(self.background)
+        style = [("width", f"{_percent(self.units)}%"), *fill, ("padding", "0"), ("vertical-align", "top")]
         attributes = {"class": "re-col", "width": str(width), "align": "left", "valign": "top", **bgcolor}
-        style.append(("vertical-align", "top"))
-        return element("td", table_of(self.blocks, self.place(place, width)), attributes, style, self.container)
+        content = table_of(self.blocks, self.place(place, width))
+        if self.padding != NO_BOX:  # in a table of its own: the cell's would be added to its share of the row
+            content = full_table(element("tr", element("td", content, {}, [("padding", self.padding.css())])))
+        return element("td", content, attributes, style, self.container)
 
 
 def _percent(units: float) -> str:

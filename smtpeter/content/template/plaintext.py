@@ -116,7 +116,7 @@ def to_text(markup: str, link: Callable[[str], str]) -> str:
 
 def _attribute(markup: str, piece: Piece, name: str) -> str:
     span = value_span(piece, name)
-    return decoded(markup[span[0] : span[1]].strip("'")) if span else ""
+    return decoded(markup[span.start : span.end]) if span else ""
 
 
 def tidied(text: str) -> str:
