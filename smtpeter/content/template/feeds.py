@@ -112,7 +112,8 @@ def _block(kind: str, article: Article) -> dict[str, Any] | None:
         return {"content": without_braces(article.title)} if article.title else None
     if kind == "image":
         return {"src": _no_code(article.picture), "link": _no_code(article.url)} if article.picture else None
-    return {"content": sanitized(article.body, has_tags=False, base=article.url)} if article.body else None
+    body = sanitized(article.body, has_tags=False, base=article.url)
+    return {"content": body} if body else None
 
 
 def _no_code(url: str) -> str:

@@ -29,6 +29,8 @@ def _words(text: str) -> set[str]:
     return set(text.split())
 
 
+MAX_OPEN = 1000
+_CLOSED_BY_NEXT = frozenset({"p", "li", "td", "th", "tr", "dt", "dd"})  # HTML 13.1.2.4
 _MASK = "\ufdef"  # removed from everything that comes in, so it is found nowhere else
 # one attribute within a start tag; white space, "/" and stray quotes in front of it
 _ATTRIBUTE = re.compile(
@@ -206,13 +208,34 @@ def value_span(piece: Piece, name: str) -> Span | None:
     return None
 
 
-def sanitized(markup: str, *, has_tags: bool, base: str = "") -> str:
+def is_deep(markup: str) -> bool:
+    """True when more elements are open at once than any author writes; a tree of them takes quadratic time to build."""
+    counts: dict[str, int] = {}
+    depth = 0
+    for token in tokenize(markup, capture_attributes=False):
+        tag = token.tag
+        if not tag or tag in VOID or tag in _CLOSED_BY_NEXT:
+            continue
+        if token.type is TokenType.START_TAG:
+            counts[tag] = counts.get(tag, 0) + 1
+            depth += 1
+            if depth > MAX_OPEN:
+                return True
+        elif counts.get(tag):
+            counts[tag] -= 1
+            depth -= 1
+    return False
+
+
+def sanitized(markup: str, *, has_tags: bool, base: str = "") -> str | None:
     """Gives downloaded markup without what acts: scripts, styles, frames, forms, handlers, harmful targets.
 
     With `has_tags` it is of the author and its tags work; else braces are text, as in an article of a feed. Relative URLs
-    are resolved against `base`.
+    are resolved against `base`. None when the markup is nested too deep.
     """
     markup = clean(markup)
+    if is_deep(markup):
+        return None
     if not has_tags:
         return without_braces(_cleaned(markup, base))
     # markup inside the strings of a tag would get past the sanitizer, so such a tag is none

@@ -127,4 +127,9 @@ def _content(given: Fields, purpose: Purpose) -> str | None:
     if resource is None:
         return None
     text = clean(resource.content.decode("utf-8-sig", "replace"))
-    return text if purpose is Purpose.TEXT else sanitized(body_of(text), has_tags=True)
+    if purpose is Purpose.TEXT:
+        return text
+    found = sanitized(body_of(text), has_tags=True)
+    if found is None:
+        given.warn("fetch-failed", "url", "The elements at this URL are nested too deep; the block is left out.")
+    return found
