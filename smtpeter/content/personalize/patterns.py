@@ -106,7 +106,9 @@ def replace_all(run: Run, pattern: Pattern, replacement: Replacement, text: str)
         start, end = found.span()
         new = _expand(replacement, found)
         length += start - copied + len(new)
-        run.make(length + len(subject) - end) if length > run.limits.max_text else run.read(len(new))
+        run.read(len(new))
+        if length + len(subject) - end > run.limits.max_text:
+            run.make(length + len(subject) - end)  # refuses before the result is joined
         pieces += (subject[copied:start], new)
         copied = end
         at = end if end > start else _next_character(subject, end)
