@@ -25,6 +25,7 @@ from smtpeter.doors.health import HealthDoor
 from smtpeter.doors.rest.app import build_app
 from smtpeter.doors.rest.rooms import Rooms
 from smtpeter.doors.rest.settings import RestSettings
+from smtpeter.doors.steering import way_out_of
 from smtpeter.doors.submission import SubmissionDoor
 from smtpeter.doors.web import mount
 from smtpeter.intake.accept import Intake
@@ -185,6 +186,8 @@ async def furnish(
     fallback = DevelopmentKey(data_dir / "development.dkim") if is_development else None
     keys = KeyRing(store, world.clock, senders, master, fallback)
     dispatcher = dispatcher_of(config, store, world, worker, keys) if "mta" in roles else None
+    if dispatcher is not None:
+        store.on_nudge(dispatcher.hear)
     intake = Intake(store, world, senders, Space(data_dir, world.clock), _intake_settings(config), dispatcher)
     identify = Identify(store, world.clock, _login_limits(config))
     return House(config, store, world.clock, intake, dispatcher, identify, worker)
@@ -198,7 +201,9 @@ async def _begin_work(store: Store, world: World, node: str, roles: frozenset[st
     taken = await store.write(take_over, TakeOver(node, living, now))
     if taken:
         log("start.taken_over", messages=taken)
-    return await store.write(register, Newcomer(node, os.getpid(), now, roles))
+    worker = await store.write(register, Newcomer(node, os.getpid(), now, roles))
+    store.nudge("workers")
+    return worker
 
 
 def _is_alive(pid: int) -> bool:
@@ -288,7 +293,14 @@ def _open_submission(house: House, world: World, tls: ServerTls, openings: Openi
 async def _open_http(house: House, tls: ServerTls, openings: Openings, *, is_development: bool) -> None:
     config = house.config
     master = installation_key(config.server)
-    rooms = Rooms(house.store, house.intake, house.identify, house.clock, config.server.hostname)
+    rooms = Rooms(
+        house.store,
+        house.intake,
+        house.identify,
+        house.clock,
+        config.server.hostname,
+        way_out_of(config.delivery),
+    )
     rest = build_app(rooms, RestSettings.of(config.http, master.derive("rest cursors")))
     house.health = HealthDoor(
         house.store,

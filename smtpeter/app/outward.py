@@ -60,6 +60,7 @@ def configured(config: Config) -> Configured:
         verdicts=(*read_rows(delivery.rules), *shipped_rules()),
         routes=_routes(config),
         named=named_routes(config),
+        pools=frozenset(map(str, delivery.pools)),
         providers=with_more(shipped_providers(), {str(k): tuple(v) for k, v in delivery.providers.items()}),
     )
 

@@ -5,17 +5,19 @@ then runs out, it comes up again, and after three such ends it is set aside (D11
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
 from smtpeter.content.render import Rendered, render
-from smtpeter.delivery.attempt import KeyUnavailable, Misrouted, Ways, attempt, is_expiry, unsigned
+from smtpeter.delivery.attempt import KeyUnavailable, Misrouted, Ways, Withheld, attempt, is_expiry, unsigned
 from smtpeter.delivery.dispatcher import Dispatcher
 from smtpeter.delivery.lane import Courier
 from smtpeter.delivery.settle import MAX_UNSETTLED, Settling, quarantine, settlement
 from smtpeter.delivery.told import tell
+from smtpeter.delivery.verdict import Effect
 from smtpeter.model.account import AccountId
 from smtpeter.model.event import Deferral
 from smtpeter.model.message import Message, Transfer
@@ -48,7 +50,7 @@ class Carrier:
         """Carries the messages of a lane until there are no more for a while."""
         while True:
             idle_seconds = self.idle_seconds if courier.connection is not None else 0.0
-            message = await courier.lane.take(idle_seconds)
+            message = await courier.next(idle_seconds)
             if message is None:
                 break
             # D9: no delivery is begun that could not be recorded; the store recovers by itself and tells nobody
@@ -65,6 +67,7 @@ class Carrier:
     async def _carry(self, dispatcher: Dispatcher, courier: Courier, message: Message) -> None:
         world = self.ways.world
         if not dispatcher.may_finish(message):
+            courier.not_begun()
             dispatcher.done(message)  # the booking ran out while it waited here: it is another's now
             return
         if message.unsettled >= MAX_UNSETTLED:
@@ -80,15 +83,24 @@ class Carrier:
                 partial(dispatcher.may_finish, message),
             )
         except Misrouted as moved:
+            courier.not_begun()
             await dispatcher.send_to_lane(message, moved.lane)
+            return
+        except Withheld as withheld:
+            courier.not_begun()
+            await dispatcher.withhold(message, withheld.pause)
             return
         except KeyUnavailable as trouble:
             attempted = unsigned(trouble)
+        dispatcher.learn(message, attempted.verdict)
         if is_expiry(attempted.verdict):
             attempted = replace(attempted, earlier=await self._last_attempt(message))
         await self._record(
             dispatcher, message, settlement(self.settling, message, attempted, world.clock.now(), world.random())
         )
+        if attempted.verdict.effect is Effect.PAUSE:
+            with contextlib.suppress(StoreUnavailable):  # the next reply will say it again
+                await dispatcher.pause(message, attempted.verdict)
 
     def _render(self, signers: tuple[Signer, ...], now: datetime, message: Message, transfer: Transfer) -> Rendered:
         return render(

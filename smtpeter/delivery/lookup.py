@@ -7,9 +7,12 @@ answers slowly delays no other, and sent back with their lane; that is no attemp
 import asyncio
 from collections.abc import Callable
 
-from smtpeter.delivery.route import Mx, Rule, choose, fixed_lane, site_lane
+from smtpeter.delivery.route import Facts, choose, facts_of, fixed_lane
+from smtpeter.delivery.site import join_lane, site_lane, split_lane
+from smtpeter.delivery.steer import Steered
 from smtpeter.delivery.wait import POLL_SECONDS, set_or_after
-from smtpeter.model.message import Recipient
+from smtpeter.model.account import AccountId
+from smtpeter.model.message import DISCARD_LANE, Message, Recipient, Submission
 from smtpeter.store.operation import StoreUnavailable
 from smtpeter.store.rotation import Rotation
 from smtpeter.store.store import Store
@@ -20,28 +23,55 @@ from smtpeter.world.seams import DnsTrouble, World
 LOOKUPS_AT_ONCE = 200
 SITE_KEPT_SECONDS = 300.0  # how long the lane of a domain is taken for known
 MAX_SITES = 50_000
+BY_DNS = ("mx:", "dns:")  # how the lanes begin that DNS tells
 
 
 class Lookup:
     """Finds lanes. `found` is called when rows were sent back with theirs."""
 
-    def __init__(self, store: Store, world: World, rules: tuple[Rule, ...], found: Callable[[], None]) -> None:
+    def __init__(self, store: Store, world: World, steered: Steered, found: Callable[[], None]) -> None:
         self._store = store
         self._world = world
-        self._rules = rules
+        self._steered = steered
         self._found = found
         self._sites: dict[str, tuple[float, str]] = {}
         self._rotation = Rotation()
         self._under_way: set[str] = set()  # domains
         self._wanted = asyncio.Event()  # something may lack a lane
 
-    def lane(self, recipient: Recipient) -> str | None:
+    def lane(self, submission: Submission, recipient: Recipient) -> str | None:
         """Gives the lane of a recipient when it is known without asking DNS."""
-        route = choose(self._rules, recipient.address)
-        if not isinstance(route, Mx):
-            return fixed_lane(route)
+        facts = Facts(
+            recipient.address,
+            recipient.domain,
+            submission.from_domain,
+            submission.account,
+            submission.options.stream,
+        )
+        way = choose(self._steered.rules, facts)
+        lane = fixed_lane(way)
+        if lane is not None:
+            return lane
         known = self._sites.get(recipient.domain)
-        return known[1] if known is not None and known[0] > self._world.clock.monotonic() else None
+        if known is None or known[0] <= self._world.clock.monotonic():
+            return None
+        return join_lane(known[1], way.pool)
+
+    def other_lane(self, message: Message) -> str | None:
+        """Gives the lane of a message as the routing table has it now; None: it is to be looked up.
+
+        It is the lane that the message has, unless the table was changed, or could not be applied before.
+        """
+        if message.options.is_sandbox:
+            return DISCARD_LANE
+        way = choose(self._steered.rules, facts_of(message))
+        lane = fixed_lane(way)
+        if lane is not None:
+            return lane
+        site, pool = split_lane(message.lane)
+        if not site.startswith(BY_DNS):
+            return None
+        return message.lane if pool == way.pool else join_lane(site, way.pool)
 
     def nudge(self) -> None:
         """Says that something in the store may lack a lane."""
@@ -71,7 +101,7 @@ class Lookup:
 
     async def _send_back(self, waiting: UnroutedDomain) -> None:
         try:
-            lane = await self._look_up(waiting.domain)
+            lane = await self._look_up(waiting.account, waiting.domain)
             now = self._world.clock.now()
             await self._store.write(assign_lanes, Assignment(waiting.account, waiting.domain, lane, now))
         except StoreUnavailable as error:
@@ -82,16 +112,20 @@ class Lookup:
         self.nudge()
         self._found()
 
-    async def _look_up(self, domain: str) -> str:
-        """Gives the lane of a domain; a lane of its own when DNS has trouble, which the attempt will then report."""
-        fixed = fixed_lane(choose(self._rules, f"@{domain}"))
+    async def _look_up(self, account: AccountId, domain: str) -> str:
+        """Gives the lane of a domain; a lane of its own when DNS has trouble, which the attempt will then report.
+
+        Routes that ask for more than account and domain show when a message is claimed (`other_lane`).
+        """
+        way = choose(self._steered.rules, Facts(f"@{domain}", domain, "", account, ""))
+        fixed = fixed_lane(way)
         if fixed is not None:
             return fixed
         try:
-            lane = site_lane(await self._world.resolver.mail_hosts(domain))
+            site = site_lane(await self._world.resolver.mail_hosts(domain), self._steered.providers)
         except DnsTrouble:
-            return f"dns:{domain}"
+            return join_lane(f"dns:{domain}", way.pool)
         if len(self._sites) >= MAX_SITES:
             self._sites.clear()
-        self._sites[domain] = (self._world.clock.monotonic() + SITE_KEPT_SECONDS, lane)
-        return lane
+        self._sites[domain] = (self._world.clock.monotonic() + SITE_KEPT_SECONDS, site)
+        return join_lane(site, way.pool)

@@ -48,8 +48,8 @@ T = TypeVar("T")
 class Onward(Protocol):
     """Where accepted messages go; delivery is it. A process without the mta role has none."""
 
-    def lane(self, recipient: Recipient) -> str | None:
-        """Gives the lane when no DNS is needed to know it."""
+    def lane(self, submission: Submission, recipient: Recipient) -> str | None:
+        """Gives the lane of a recipient when no DNS is needed to know it."""
 
     def book(self, lanes: tuple[str | None, ...], size: int) -> Booking | None:
         """Gives the booking under which the messages may be born claimed, or None when there is no room."""
@@ -240,7 +240,7 @@ class Intake:
         if submission.options.is_sandbox:
             return (DISCARD_LANE,) * len(recipients)
         onward = self._onward
-        return (None,) * len(recipients) if onward is None else tuple(onward.lane(r) for r in recipients)
+        return (None,) * len(recipients) if onward is None else tuple(onward.lane(submission, r) for r in recipients)
 
     def _book(self, submissions: Sequence[Submission], lanes: Sequence[tuple[str | None, ...]]) -> Booking | None:
         """Gives a booking for all that is due, None when there is no room for it."""
@@ -255,13 +255,13 @@ class Intake:
     def _hand_over(self, items: Sequence[AcceptItem]) -> None:
         """Gives delivery what is stored: messages that were born claimed, or the news that something is due."""
         onward = self._onward
-        if onward is None:
-            return
         for item in items:
-            if item.booked is not None:
+            if item.booked is not None and onward is not None:
                 onward.hand_over(claimed_at_birth(item))
         if any(item.booked is None and _is_due(item.submission) for item in items):
-            onward.nudge()
+            if onward is not None:
+                onward.nudge()
+            self._store.nudge("due")
 
 
 def _tell(items: Sequence[AcceptItem]) -> None:

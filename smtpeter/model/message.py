@@ -87,6 +87,11 @@ class Options:
     send_at: datetime | None = None  # not before
     is_sandbox: bool = False  # accepted and told like any other, but never sent
 
+    @property
+    def priority(self) -> int:
+        """0 for transactional mail, 1 for the other streams; lower goes first."""
+        return 0 if self.stream == "transactional" else 1
+
 
 class SourceKind(StrEnum):
     """How a source is stored: a whole message, or the properties of a send call as JSON."""

@@ -177,7 +177,7 @@ def _message_rows(
     due_ms = first_ms if booked is None else to_ms(booked.until)
     worker = None if booked is None else booked.worker
     claim = 0 if booked is None else 1
-    priority = 0 if submission.options.stream == "transactional" else 1
+    priority = submission.options.priority
     is_waiting = booked is not None or first_ms > accepted_ms
     rows = []
     for ordinal, (recipient, lane) in enumerate(zip(submission.recipients, item.lanes, strict=True)):

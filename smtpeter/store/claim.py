@@ -157,8 +157,8 @@ def _pick(request: ClaimRequest, priority: int, limit: int, rooms: dict[str, int
         share = -(-room // (len(accounts) - position))
         skip = to_json(sorted(_closed(request, (priority, account), rooms)))
         lanes = yield from names_in_rotation(READY_LANES, (priority, account), rotation, skip, share)
-        for lane, rows in zip(lanes, _shares(share, len(lanes)), strict=True):
-            fitting = min(rows, rooms.get(lane, request.room_elsewhere))
+        for lane, part in zip(lanes, _shares(share, len(lanes)), strict=True):
+            fitting = min(part, rooms.get(lane, request.room_elsewhere))
             wanted.append((priority, account, lane, fitting))
             rooms[lane] = rooms.get(lane, request.room_elsewhere) - fitting
             room -= fitting

@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import apsw
@@ -11,9 +13,11 @@ import pytest
 
 from smtpeter.delivery.dispatcher import Dispatcher, DispatchSettings
 from smtpeter.delivery.lane import Courier
-from smtpeter.delivery.route import Discard, Rule
+from smtpeter.delivery.route import Discard
+from smtpeter.delivery.steer import Configured, Steered
 from smtpeter.delivery.wait import POLL_SECONDS
-from smtpeter.model.message import Message
+from smtpeter.model.message import Message, Options
+from smtpeter.model.steering import LimitEntry, Limits, RouteEntry
 from smtpeter.store import workers
 from smtpeter.store.accept import accept
 from smtpeter.store.store import Store, open_store
@@ -25,8 +29,13 @@ from tests.store import mail
 
 CONCURRENCY = 3
 MESSAGES = 30
-SETTINGS = DispatchSettings(
-    concurrency=100, concurrency_per_lane=CONCURRENCY, max_held=2000, max_held_bytes=1 << 27, claim_batch=100
+SETTINGS = DispatchSettings(concurrency=100, max_held=2000, max_held_bytes=1 << 27, claim_batch=100)
+UNENDING = Options(max_deliver_time=datetime(2999, 1, 1, tzinfo=UTC))
+CONFIGURED = Configured(
+    limits=(LimitEntry("*", Limits(connections=CONCURRENCY)),),
+    verdicts=(),
+    routes=(RouteEntry(recipient="*", via=("discard",)),),
+    named={"discard": Discard()},
 )
 
 
@@ -39,7 +48,8 @@ class Couriers:
         self._changed = asyncio.Event()
 
     async def live(self, dispatcher: Dispatcher, courier: Courier) -> None:
-        while (message := await courier.lane.take(5.0)) is not None:
+        courier.lane.connected()
+        while (message := await courier.next(5.0)) is not None:
             self.begun.append(message)
             self._changed.set()
             await self.may_end.acquire()
@@ -58,7 +68,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     now = SystemClock().now()
     dead = await opened.write(workers.register, workers.Newcomer("node", 1, now))
     for _ in range(MESSAGES):
-        await opened.write(accept, mail.item(mail.submission(), "discard", dead))
+        await opened.write(accept, mail.item(replace(mail.submission(), options=UNENDING), "discard", dead))
     await opened.write(workers.take_over, workers.TakeOver("node", frozenset(), now))
     yield opened
     await opened.close()
@@ -68,7 +78,8 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 async def dispatching(store: Store, couriers: Couriers) -> AsyncIterator[None]:
     """Runs a dispatcher of worker 7, and ends it as a death would, without handing anything back."""
     world = World(SystemClock(), Zone(), Network(), lambda bits: 0)
-    dispatcher = Dispatcher(store, world, 7, (Rule("*", Discard()),), SETTINGS, couriers.live)
+    steered = Steered(store, world.clock, 7, CONFIGURED)
+    dispatcher = Dispatcher(store, world, 7, steered, SETTINGS, couriers.live)
     running = asyncio.create_task(dispatcher.run())
     yield
     running.cancel()

@@ -10,7 +10,7 @@ from smtpeter.intake.options import IntakeSettings
 from smtpeter.intake.senders import Senders
 from smtpeter.intake.space import Space
 from smtpeter.model.account import Account, Features, Identity
-from smtpeter.model.message import Draft, Message, Options, Received, Recipient, Source, SourceKind
+from smtpeter.model.message import Draft, Message, Options, Received, Recipient, Source, SourceKind, Submission
 from smtpeter.store.accounts import NewAccount, put_account
 from smtpeter.store.booking import Booking
 from smtpeter.store.sender_domains import NewDomain, put_domain
@@ -44,7 +44,7 @@ class Onward:
     taken: list[Message] = field(default_factory=list)
     nudges: int = 0
 
-    def lane(self, recipient: Recipient) -> str | None:
+    def lane(self, submission: Submission, recipient: Recipient) -> str | None:
         return self.lane_of.get(recipient.domain)
 
     def book(self, lanes: tuple[str | None, ...], size: int) -> Booking | None:

@@ -10,7 +10,8 @@ from typing import cast
 
 import pytest
 
-from smtpeter.config.values import Via
+from smtpeter.config import RouteLine
+from smtpeter.config.values import Pattern
 from smtpeter.model.account import Features, Identity
 from smtpeter.model.message import Draft, Dsn, MessageState, Notify, Options, Received, Recipient, Source, SourceKind
 from smtpeter.testing.house import CONTENT, SENDER, Arrivals, Gateway, Story
@@ -190,7 +191,7 @@ async def test_what_came_with_smtputf8_is_told_in_utf8_and_arrives_everywhere(
 
 @in_virtual_time
 async def test_an_envelope_that_nobody_can_write_to_does_not_have_mail_sent_twice(tmp_path: Path) -> None:
-    async with Story(tmp_path, routes={"example.com": Via.DISCARD}) as story:
+    async with Story(tmp_path, routes=(RouteLine(Pattern("example.com"), via=("discard",)),)) as story:
         gateway = await story.start()
         envelope = f"{'a' * 70}@example.org"
         (id,) = await gateway.send("ann@example.com", dsn=EVERYTHING, envelope=envelope)

@@ -18,7 +18,8 @@ from typing import cast
 import pytest
 from flufl.bounce import all_failures
 
-from smtpeter.config.values import Via
+from smtpeter.config import RouteLine
+from smtpeter.config.values import Pattern
 from smtpeter.model.account import Features, Identity
 from smtpeter.model.address import parse_address
 from smtpeter.model.message import Draft, Dsn, MessageId, Notify, Options, Received, Recipient, Source, SourceKind
@@ -227,7 +228,7 @@ OUTCOMES: dict[str, Callable[[Story], Awaitable[Gateway]]] = {
     "late, then taken by one that does not": late("", "DSN"),
     "set aside": set_aside,
 }
-ROUTES = {"captured": Via.CAPTURE, "discarded": Via.DISCARD}
+ROUTES = {"captured": "capture", "discarded": "discard"}
 
 
 def assert_passed_on(messages: list[Message]) -> None:
@@ -286,7 +287,7 @@ def assert_understood(content: bytes, name: str, action: str) -> None:
 @pytest.mark.parametrize("outcome", EXPECTED)
 @in_virtual_time
 async def test_each_sender_is_told_what_was_asked_for_and_nothing_else(tmp_path: Path, outcome: str) -> None:
-    routes = {"example.com": ROUTES[outcome]} if outcome in ROUTES else {}
+    routes = (RouteLine(Pattern("example.com"), via=(ROUTES[outcome],)),) if outcome in ROUTES else ()
     async with Story(tmp_path, routes=routes, retry_divisor=SHORTENED, concurrency_per_lane=100) as story:
         home = story.host(HOME)
         gateway = await OUTCOMES[outcome](story)

@@ -81,8 +81,8 @@ async def test_a_dead_domain_does_not_delay_a_living_one(tmp_path: Path, silence
             (id,) = await gateway.send("ann@example.com")
             await gateway.settled(id, within=timedelta(seconds=60), look_every=LATENCY)
             assert (await gateway.events(id))[-1].at - begun < ONE_SECOND
-        assert story.network.most.get("20.0.0.9", 20) == 20
-        assert 20 <= sum(dial.ip == "20.0.0.9" for dial in story.network.dials) <= 20 * 4
+        assert story.network.most.get("20.0.0.9", 1) == 1, "a site that never answered is tried carefully"
+        assert 1 <= sum(dial.ip == "20.0.0.9" for dial in story.network.dials) <= 5
 
 
 @in_virtual_time

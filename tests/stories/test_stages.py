@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smtpeter.config.sections import SmartHost
+from smtpeter.config import SmartHost
 from smtpeter.config.values import TlsMode
 from smtpeter.model.event import Deferral, Delivery, Dialogue, Failure
 from smtpeter.store.events import EventRecord
