@@ -1,7 +1,8 @@
 """Templates that were compiled before, by the text of their source.
 
 The one who renders owns a cache and passes it on; there is none in this module. It may be shared by threads: each
-operation on its dictionary is atomic, and at worst two threads compile the same source.
+operation on its dictionary is atomic (the keys are plain strings), at worst two threads compile the same source, and
+the size is off by the entry that they raced for until the cache runs empty.
 """
 
 from collections import OrderedDict
@@ -22,14 +23,14 @@ class TemplateCache:
         self._max_size = max_size
         self._limits = limits
         self._size = 0
-        self._templates: OrderedDict[tuple[str, Escape | None], Template] = OrderedDict()
+        self._templates: OrderedDict[tuple[str, str], Template] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._templates)
 
     def get(self, source: str, *, escape: Escape | None = None) -> Template:
         """Gives the template of this source. Raises PersonalizationError as `compile_text`; faults are not kept."""
-        key = (source, escape)
+        key = (source, escape.value if escape else "")
         template = self._templates.get(key)
         if template is None:
             template = compile_text(source, escape=escape, limits=self._limits)
@@ -41,7 +42,7 @@ class TemplateCache:
                 pass
         return template
 
-    def _keep(self, key: tuple[str, Escape | None], template: Template) -> None:
+    def _keep(self, key: tuple[str, str], template: Template) -> None:
         if len(key[0]) + _OVERHEAD > self._max_size:
             return
         if self._templates.setdefault(key, template) is template:
@@ -49,6 +50,7 @@ class TemplateCache:
         while self._size > self._max_size:
             try:
                 (source, _), _ = self._templates.popitem(last=False)
-            except KeyError:  # another thread has just emptied it
+            except KeyError:  # it is empty
+                self._size = 0
                 return
             self._size -= len(source) + _OVERHEAD

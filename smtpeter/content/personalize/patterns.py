@@ -113,7 +113,7 @@ def replace_all(run: Run, pattern: Pattern, replacement: Replacement, text: str)
         copied = end
         at = end if end > start else _next_character(subject, end)
     pieces.append(subject[copied:])
-    return b"".join(pieces).decode()
+    return b"".join(pieces).decode("utf-8", "replace")  # \C of RE2 can cut characters
 
 
 def parse_replacement(text: str) -> Replacement:

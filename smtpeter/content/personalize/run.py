@@ -5,7 +5,7 @@ One is made for each rendering and seen by one thread. Raises Fault when a limit
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from smtpeter.content.personalize.errors import Fault, Kind, Place
 from smtpeter.content.personalize.limits import Limits
@@ -96,3 +96,6 @@ class Run:
         if self.passes < 0:
             raise Fault(f"Loops have more than {self.limits.max_passes} passes", Kind.LIMIT)
         self.spend(1)
+
+
+Evaluate: TypeAlias = Callable[[Run], Value]

@@ -14,11 +14,11 @@ from typing import Any, Final, TypeAlias, assert_never
 
 from smtpeter.content.personalize.encode import ENCODERS, Escape
 from smtpeter.content.personalize.errors import Fault, Kind, PersonalizationError
-from smtpeter.content.personalize.expressions import Evaluate, compile_expression
+from smtpeter.content.personalize.expressions import compile_expression
 from smtpeter.content.personalize.limits import DEFAULT_LIMITS, Limits
 from smtpeter.content.personalize.parser import parse
 from smtpeter.content.personalize.patterns import Shelf
-from smtpeter.content.personalize.run import Clock, Run
+from smtpeter.content.personalize.run import Clock, Evaluate, Run
 from smtpeter.content.personalize.tree import (
     Assign,
     Call,

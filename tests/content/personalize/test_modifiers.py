@@ -250,6 +250,7 @@ def test_modifier_gives_what_the_table_says(value, modifiers, expected):
         ("abc", "(", "y", "abc"),
         ("a.b", r"\.", "", "ab"),
         ("", "^$", "empty", "empty"),
+        ("\u00e9", r"\C", "$&-", "\ufffd-\ufffd-"),
         (12.50, r"\.", ",", "12,5"),
     ],
 )
