@@ -30,7 +30,7 @@ from smtpeter.model.steering import Limits, Pause, Stored
 from smtpeter.store.booking import Booking, Held, HoldBack, LetGo, Relane, Release, hold_back, let_go, relane, release
 from smtpeter.store.claim import ClaimRequest, ExpiredRequest, claim, claim_expired
 from smtpeter.store.operation import StoreUnavailable
-from smtpeter.store.queue import NextDueQuery, next_due
+from smtpeter.store.queue import NextDueQuery, first_expiry, next_due
 from smtpeter.store.rotation import Rotation
 from smtpeter.store.steering import NewEntry, put_entry
 from smtpeter.store.store import Store
@@ -88,6 +88,7 @@ class Dispatcher:
         self._rotation = Rotation()
         self._is_short_of_room = False
         self._next_sweep = 0.0
+        self._may_let_go = True  # mail may be held back by a pause that is over
         self._due = asyncio.Event()  # something may be due
         self._is_ready = False  # what steers us is known
         self._is_draining = False
@@ -262,22 +263,30 @@ class Dispatcher:
                 await set_or_after(self._due, wait)
 
     async def _sweep(self) -> bool:
-        """Now and then takes what is over its time, and what no pause holds back any more; True when there is more."""
-        if self._world.clock.monotonic() < self._next_sweep:
+        """Takes what is over its time, and what no pause holds back any more; True when there is more to claim."""
+        clock = self._world.clock
+        now = clock.now()
+        if self._may_let_go:
+            self._may_let_go = False
+            freed = await self._store.write(let_go, LetGo(self._steered.pauses, now, LET_GO_AT_ONCE))
+            self._may_let_go = freed == LET_GO_AT_ONCE
+            if freed:
+                return True
+        if clock.monotonic() < self._next_sweep:
             return False
-        now = self._world.clock.now()
+        first = await self._store.read(first_expiry, None)
         limit = min(self._settings.claim_batch, self._holdings.room[0])
-        expired, freed = await asyncio.gather(
-            self._store.write(claim_expired, ExpiredRequest(self._worker, now, now + BOOKED_AHEAD, limit)),
-            self._store.write(let_go, LetGo(self._steered.pauses, now, LET_GO_AT_ONCE)),
-        )
+        expired = []
+        if first is not None and first <= now and limit:
+            request = ExpiredRequest(self._worker, now, now + BOOKED_AHEAD, limit)
+            expired = await self._store.write(claim_expired, request)
         for message in expired:
             self._holdings.add(message)
             self._lane(EXPIRY_LANE).put(message)
-        if freed == LET_GO_AT_ONCE or (expired and len(expired) == limit):
-            return True
-        self._next_sweep = self._world.clock.monotonic() + POLL_SECONDS
-        return freed > 0
+        is_more = bool(expired) and len(expired) == limit
+        if not is_more:
+            self._next_sweep = clock.monotonic() + POLL_SECONDS
+        return is_more
 
     async def _claim_once(self) -> bool:
         """Claims one batch; True when there may be more that could be held now."""
@@ -383,7 +392,7 @@ class Dispatcher:
             lane.is_paused = self._steered.pause_of_lane(key) is not None
             if self._steered.has_pauses:
                 self._return(lane.take_out(lambda message: self._steered.pause_of(message, message.lane) is not None))
-        self._next_sweep = 0.0
+        self._may_let_go = True
         self._due.set()
 
     def _return(self, messages: Iterable[Message]) -> None:

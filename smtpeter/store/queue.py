@@ -31,6 +31,7 @@ class QueueCount:
 
 
 _FIRST_DUE = Statement("select min(due) from messages where stage = 0")
+_FIRST_EXPIRY = Statement("select min(expires) from messages where stage is not null")
 _ANY_UNROUTED = Statement("select 1 from messages where stage = 2 limit 1")
 _COUNT = "select coalesce(lane, ''), state, count(*), min(due) from {} group by coalesce(lane, ''), state order by 1, 2"
 
@@ -58,6 +59,13 @@ def next_due(query: NextDueQuery) -> Plan[datetime | None]:
                 return query.now
     rows = yield _FIRST_DUE.one()
     first = rows[0][0]
+    return None if first is None else from_ms(first)
+
+
+@single
+def first_expiry(_: None) -> Plan[datetime | None]:
+    """Gives when the time of the next message is over, whoever has it; None when the queue is empty."""
+    ((first,),) = yield _FIRST_EXPIRY.one()
     return None if first is None else from_ms(first)
 
 
