@@ -1,11 +1,12 @@
-"""A gateway with processes of its own, with the durability of production: prepared, started, measured, ended or killed.
+"""A gateway with processes of its own, with the durability of production: prepared, started, measured, frozen, killed.
 
-It relays for loopback and hands everything to one receiver on loopback; settings go by the environment only, as in
+It relays for loopback and hands everything to one receiver on loopback; settings go by the environment, as in
 bench/contestant.sh. The benchmark and the tests that kill processes use it. Blocking calls throughout.
 
 Raises `GatewayFailed`, with the end of its log, when a process does not do what it is told.
 """
 
+import json
 import os
 import random
 import signal
@@ -13,12 +14,14 @@ import socket
 import subprocess
 import sysconfig
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "smtpeter"
 USER = "user@bench.test"
+PASSWORD = "s3cret-bench"
 DOMAIN = "bench.test"
 TOKEN = "smtpeter_" + "bench-" * 8
 READY_SECONDS = 60.0
@@ -72,13 +75,20 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass(slots=True)
 class Gateway:
-    """One installation in `home`. `receiver_port` is where its mail goes; `store_url` "": SQLite in `home`."""
+    """One installation in `home`. `receiver_port` is where its mail goes; `store_url` "": SQLite in `home`.
+
+    `settings` are further ones, by the names of their variables without the prefix; `tables` is the text of a
+    configuration file, for what has no variable; `arguments` go to `smtpeter serve`.
+    """
 
     home: Path
     receiver_port: int
     roles: str = "smtp,api,mta"
     store_url: str = ""
     workers: int = 1
+    settings: Mapping[str, str] = field(default_factory=dict)
+    tables: str = ""
+    arguments: tuple[str, ...] = ()
     ports: Ports = field(default_factory=lambda: Ports(*free_ports(2)))
     _process: "subprocess.Popen[bytes] | None" = None
     _log_reader: threading.Thread | None = None
@@ -109,20 +119,26 @@ class Gateway:
         if self.store_url:
             settings["STORE__URL"] = self.store_url
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("SMTPETER_")}
+        settings |= self.settings
         return inherited | {f"SMTPETER_{name}": value for name, value in settings.items()}
 
     def prepare(self, *, is_signed: bool) -> None:
         """Makes account, login, token and sender domain, with an RSA-2048 key or without one."""
         self.home.mkdir(parents=True, exist_ok=True)
         self._command("account", "create", "bench")
-        self._command("login", "create", "--user", USER, "--password-file=-", secret="s3cret-bench")
+        self._command("login", "create", "--user", USER, "--password-file=-", secret=PASSWORD)
         self._command("token", "create", "--secret-file=-", secret=TOKEN)
         self._command("domain", "add", DOMAIN, "--approved", *([] if is_signed else ["--unsigned"]))
 
     def start(self) -> None:
         """Starts the process, as the leader of a group of its own, and returns when all its doors are open."""
+        words = [PROGRAM, "serve", "--roles", self.roles, "--workers", str(self.workers), *self.arguments]
+        if self.tables:
+            file = self.home / "smtpeter.toml"
+            file.write_text(self.tables)
+            words += ["--config", file]
         process = subprocess.Popen(
-            [PROGRAM, "serve", "--roles", self.roles, "--workers", str(self.workers)],
+            words,
             env=self.environment(),
             cwd=self.home,
             stdin=subprocess.DEVNULL,
@@ -140,6 +156,33 @@ class Gateway:
         if not is_settled.wait(READY_SECONDS) or not is_ready.is_set():
             self.kill()
             raise GatewayFailed(f"The gateway did not start:\n{self.log_tail()}")
+
+    def processes(self) -> list[int]:
+        """Gives the supervisor and its workers that live, by process id. Raises GatewayFailed when there are none."""
+        if self._process is None:
+            raise GatewayFailed("The gateway does not run.")
+        try:
+            return _family(self._process.pid)
+        except OSError as error:
+            raise GatewayFailed(f"The gateway has ended:\n{self.log_tail()}") from error
+
+    def freeze(self) -> None:
+        """Stops the process group where it stands (SIGSTOP), until `thaw`."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Lets the process group go on."""
+        self._signal(signal.SIGCONT)
+
+    def facts(self, name: str) -> list[dict[str, Any]]:
+        """Gives the lines of its log about one fact, since its first start."""
+        lines = self.log_file.read_bytes().splitlines() if self.log_file.exists() else []
+        wanted = f'"{name}"'.encode()
+        return [json.loads(line) for line in lines if wanted in line]
+
+    def worker_pids(self) -> dict[int, int]:
+        """Gives the process ids of the workers that were ready last, by their numbers."""
+        return {fact["worker"]: fact["worker_pid"] for fact in self.facts("worker.ready")}
 
     def kill(self) -> None:
         """Ends the process group at once, as a power cut would (SIGKILL). No effect when it is not running."""
@@ -166,12 +209,15 @@ class Gateway:
             return "(no log)"
         return self.log_file.read_bytes()[-4000:].decode("utf-8", "replace")
 
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, number)
+
     def _end(self, number: signal.Signals) -> int:
         process = self._process
         if process is None:
             return 0
-        if process.poll() is None:
-            os.killpg(process.pid, number)
+        self._signal(number)
         try:
             code = process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -255,7 +255,8 @@ class Lane:
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._couriers.discard(task)
-        self._give_out()
+        if not task.cancelled():  # else it is the end of all
+            self._give_out()
 
     def _is_shut(self) -> bool:
         return not self._limits.connections or self._is_closing or self.is_resting
