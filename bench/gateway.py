@@ -98,6 +98,11 @@ class Gateway:
         """Where the gateway's log goes."""
         return self.home / "gateway.log"
 
+    @property
+    def store(self) -> str:
+        """The address of its store."""
+        return self.store_url or f"sqlite:{self.home}/data/smtpeter.db"
+
     def environment(self) -> dict[str, str]:
         """Gives the settings, over the environment of this process without its own settings."""
         settings = {
@@ -132,7 +137,15 @@ class Gateway:
 
     def start(self) -> None:
         """Starts the process, as the leader of a group of its own, and returns when all its doors are open."""
-        words = [PROGRAM, "serve", "--roles", self.roles, "--workers", str(self.workers), *self.arguments]
+        words: list[str | Path] = [
+            PROGRAM,
+            "serve",
+            "--roles",
+            self.roles,
+            "--workers",
+            str(self.workers),
+            *self.arguments,
+        ]
         if self.tables:
             file = self.home / "smtpeter.toml"
             file.write_text(self.tables)
