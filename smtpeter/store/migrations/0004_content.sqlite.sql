@@ -1,4 +1,4 @@
--- What mail is made of: templates.
+-- What mail is made of: templates, and what is fetched from elsewhere.
 
 -- version: the number of the newest version. name: '' for none; several may share one.
 create table templates (
@@ -20,3 +20,60 @@ create table template_versions (
     document text not null,
     primary key (template, version)
 ) strict;
+
+-- Foreign content, once for each SHA-256. A row here says that all parts are there; kept: when it was last stored.
+create table contents (
+    digest blob not null primary key,
+    size integer not null,
+    kept integer not null
+) strict;
+create table content_parts (
+    digest blob not null,
+    part integer not null,
+    kept integer not null,
+    bytes blob not null,
+    primary key (digest, part)
+) strict;
+
+-- Submissions whose URLs are settled, and what was found at them: digest, or the trouble in slug and sentence.
+create table prepared (
+    source text primary key,
+    at integer not null
+) strict, without rowid;
+create table resources (
+    source text not null references prepared (source),
+    url text not null,
+    type text not null,
+    name text not null,
+    digest blob references contents (digest),
+    slug text not null,
+    sentence text not null,
+    primary key (source, url)
+) strict, without rowid;
+create index resources_digest on resources (digest);
+
+-- What an account fetched lately, until it has to be asked for again.
+create table downloads (
+    account integer not null references accounts (id),
+    url text not null,
+    type text not null,
+    name text not null,
+    digest blob not null references contents (digest),
+    until integer not null,
+    primary key (account, url)
+) strict, without rowid;
+create index downloads_digest on downloads (digest);
+create index downloads_until on downloads (until);
+
+-- Images that are served from the tracking host under their key; used: when a mail last named it.
+create table hosted_images (
+    key text primary key,
+    account integer not null references accounts (id),
+    digest blob not null references contents (digest),
+    type text not null,
+    used integer not null
+) strict, without rowid;
+create index hosted_images_digest on hosted_images (digest);
+create index hosted_images_used on hosted_images (used);
+create index contents_kept on contents (kept);
+create index content_parts_kept on content_parts (kept);
