@@ -2,143 +2,42 @@
 
 Nothing but the repository is needed. For each kind of work a gateway with the durability of production is started in a
 temporary folder, beside a receiver that counts, and loaded for some rounds; the table gives the median of the rounds
-with the lowest and the highest. CPU and memory are those of the gateway's process alone, and include what it does
-after its last answer. All processes started here are ended here.
+with the lowest and the highest. CPU and memory are those of the gateway's processes alone, and include what they do
+after their last answer. All processes started here are ended here.
 """
 
 import argparse
 import os
 import platform
-import shutil
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
-import uvloop
+from bench.depth import Depth
+from bench.gateway import GatewayFailed
+from bench.idle import Idle
+from bench.load import LoadFailed
+from bench.processes import postfix_tool
+from bench.rounds import Bench, Line
+from bench.works import WORKS
 
-from bench import load
-from bench.gateway import TOKEN, Gateway, GatewayFailed, Usage
-
-ACCEPT_ONLY, EVERYTHING = "smtp,api", "smtp,api,mta"
 FLUSHES_TIMED = 200
+FULL_DEPTH = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One line of the table."""
+class Measure(Protocol):
+    """What `python -m bench NAME` runs."""
 
-    name: str
-    roles: str
-    sessions: int
-    bytes: int
-    is_rest: bool = False
-
-    @property
-    def is_delivered(self) -> bool:
-        """True when the mail is counted at the receiver, and not at the door."""
-        return self.roles == EVERYTHING
-
-    def load(self, gateway: Gateway) -> load.Load:
-        """Makes the load for a gateway."""
-        if self.is_rest:
-            return load.RestLoad(gateway.ports.rest, self.bytes, TOKEN)
-        return load.SmtpLoad(gateway.ports.smtp, self.bytes)
+    def run(self, bench: Bench) -> Iterator[Line]: ...
 
 
-WORKS = {
-    "accept": Work("SMTP, accept only, 4 KiB", ACCEPT_ONLY, 10, 4096),
-    "relay": Work("SMTP, sign and relay, 4 KiB", EVERYTHING, 50, 4096),
-    "large": Work("SMTP, sign and relay, 50 KiB", EVERYTHING, 10, 50 * 1024),
-    "rest": Work("REST, accept only, JSON 1 KiB", ACCEPT_ONLY, 32, 1024, is_rest=True),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What one round came to; CPU None where the system does not tell."""
-
-    messages_per_second: float
-    cpu_ms: float | None
-    messages: int
-
-
-class Sink:
-    """The receiver's process. `expected` are the messages that it will have got when all is delivered."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self._process = process
-        self.expected = 0
-        self.port = int(self._read())
-
-    def all_taken(self) -> float:
-        """Waits for what is expected; gives the monotonic time at which the last one came."""
-        assert self._process.stdin is not None
-        print(self.expected, file=self._process.stdin, flush=True)
-        return float(self._read())
-
-    def _read(self) -> str:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise GatewayFailed("The receiver of the benchmark has ended.")
-        return line
-
-
-@contextmanager
-def receiving() -> Iterator[Sink]:
-    """Runs the receiver."""
-    command = [sys.executable, "-m", "bench.sink"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=Path(__file__).parent.parent) as process:
-        try:
-            yield Sink(process)
-        finally:
-            process.kill()
-
-
-@contextmanager
-def serving(prepared: Path, folder: Path, sink: Sink, work: Work) -> Iterator[Gateway]:
-    """Runs a gateway for one kind of work, on a copy of the data that was prepared."""
-    shutil.copytree(prepared, folder)
-    gateway = Gateway(folder, sink.port, work.roles)
-    gateway.start()
-    try:
-        yield gateway
-        gateway.stop()
-    finally:
-        gateway.kill()
-
-
-def measure(work: Work, folder: Path, rounds: int, seconds: float) -> tuple[list[Round], Usage | None]:
-    """Gives the rounds of one kind of work, after one that is not counted, and what the gateway used in all."""
-    with receiving() as sink, serving(folder / "prepared", folder / "gateway", sink, work) as gateway:
-        _round(work, gateway, sink, min(1.0, seconds))
-        measured = [_round(work, gateway, sink, seconds) for _ in range(rounds)], gateway.usage()
-    shutil.rmtree(folder / "gateway")
-    return measured
-
-
-def _round(work: Work, gateway: Gateway, sink: Sink, seconds: float) -> Round:
-    before = gateway.usage()
-    spent = uvloop.run(load.run(work.load(gateway), work.sessions, seconds))
-    end = spent.end
-    if work.is_delivered:
-        sink.expected += spent.accepted
-        end = sink.all_taken()
-    after = gateway.usage()
-    cpu_ms = None
-    if before is not None and after is not None:
-        cpu_ms = 1000 * (after.cpu_seconds - before.cpu_seconds) / spent.accepted
-    return Round(spent.accepted / (end - spent.begin), cpu_ms, spent.accepted)
+MEASURES: Mapping[str, Measure] = {**WORKS, "depth": Depth(), "idle": Idle()}
 
 
 def flush_ms(folder: Path) -> float:
@@ -153,19 +52,6 @@ def flush_ms(folder: Path) -> float:
     return statistics.median(times)
 
 
-def row(work: Work, rounds: Sequence[Round], usage: Usage | None) -> tuple[str, ...]:
-    """Gives one line of the table."""
-    rates = [one.messages_per_second for one in rounds]
-    costs = [one.cpu_ms for one in rounds if one.cpu_ms is not None]
-    return (
-        work.name,
-        str(work.sessions),
-        f"{statistics.median(rates):.0f} ({min(rates):.0f}-{max(rates):.0f})",
-        f"{statistics.median(costs):.2f} ({min(costs):.2f}-{max(costs):.2f})" if costs else "not told",
-        f"{usage.peak_bytes / 2**20:.0f}" if usage is not None else "not told",
-    )
-
-
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Gives the rows as a Markdown table; the first one has the headings."""
     widths = [max(len(one[column]) for one in rows) for column in range(len(rows[0]))]
@@ -173,35 +59,77 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], f"|{'|'.join('-' * (width + 2) for width in widths)}|", *lines[1:]])
 
 
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures the gateway on this machine.")
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help=f"any of {', '.join(MEASURES)}; all when none is named")
+    add("--rounds", type=int, default=5, help="rounds of each kind of work (5)")
+    add("--seconds", type=float, default=4.0, help="length of a round (4)")
+    cores = os.cpu_count() or 1
+    add("--workers", type=_numbers, default=sorted({1, cores}), help=f"numbers of workers to try (1,{cores})")
+    add(
+        "--depths",
+        type=_numbers,
+        default=[0, 100_000],
+        help="depths of the queue; the first is compared with (0,100000)",
+    )
+    add("--full", action="store_true", help=f"the depth {FULL_DEPTH:,} too")
+    add("--idle-messages", type=int, default=1000, help="messages of the measure idle, ten a second (1000)")
+    add("--quick", action="store_true", help="short rounds and few of them: does it work, and about how fast")
+    add("--store", default="", help="postgresql://… of a server where data bases may be made (SQLite)")
+    add("--own-tools", action="store_true", help="our own source and sink, also where Postfix's are installed")
+    add("--folder", type=Path, help="where the data goes, on the disk to be measured (a temporary folder)")
+    options = parser.parse_args()
+    if unknown := [name for name in options.names if name not in MEASURES]:
+        parser.error(f"{unknown[0]} is none of {', '.join(MEASURES)}")
+    if options.quick:
+        options.rounds, options.seconds, options.idle_messages = 1, 1.0, min(100, options.idle_messages)
+    if options.full and FULL_DEPTH not in options.depths:
+        options.depths.append(FULL_DEPTH)
+    return options
+
+
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures the gateway on this machine.")
-    parser.add_argument("works", nargs="*", metavar="WORK", help=f"any of {', '.join(WORKS)}; all when none is named")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each kind of work (5)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="length of a round (4)")
-    parser.add_argument("--quick", action="store_true", help="one round of a second: does it work, and about how fast")
-    parser.add_argument(
-        "--folder", type=Path, help="where the data goes, on the disk to be measured (a temporary folder)"
-    )
-    options = parser.parse_args()
-    if unknown := [name for name in options.works if name not in WORKS]:
-        parser.error(f"{unknown[0]} is none of {', '.join(WORKS)}")
-    rounds, seconds = (1, 1.0) if options.quick else (max(1, options.rounds), max(0.1, options.seconds))
+    options = _options()
     signal.signal(signal.SIGTERM, _end)  # so that all processes are ended on the way out
-    rows: list[tuple[str, ...]] = [("work", "sessions", "messages/s", "CPU ms per message", "peak MiB")]
+    rows: list[Sequence[str]] = [Line.HEADINGS]
     with tempfile.TemporaryDirectory(prefix="smtpeter-bench-", dir=options.folder) as folder:
-        print(
-            f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {platform.system()} {platform.release()}, "
-            f"a flush {flush_ms(Path(folder)):.2f} ms; {rounds} rounds of {seconds:g} s: median (lowest-highest)\n"
+        bench = Bench(
+            Path(folder),
+            max(1, options.rounds),
+            max(0.1, options.seconds),
+            options.workers,
+            options.depths,
+            max(1, options.idle_messages),
+            options.store,
+            None if options.own_tools else postfix_tool("smtp-source"),
+            None if options.own_tools else postfix_tool("smtp-sink"),
         )
+        print(_conditions(bench), end="\n\n", flush=True)
         try:
-            Gateway(Path(folder) / "prepared", receiver_port=25).prepare(is_signed=True)
-            for name in options.works or WORKS:
-                rows.append(row(WORKS[name], *measure(WORKS[name], Path(folder), rounds, seconds)))
-                print(f"{WORKS[name].name}: done", file=sys.stderr)
-        except (GatewayFailed, load.LoadFailed) as error:
+            for name in options.names or MEASURES:
+                for line in MEASURES[name].run(bench):
+                    rows.append(line.cells())
+                    print(f"{line.name}, {line.workers} workers: {line.result}", file=sys.stderr)
+        except (GatewayFailed, LoadFailed) as error:
             sys.exit(f"The benchmark has failed. {error}")
     print(table(rows))
+
+
+def _conditions(bench: Bench) -> str:
+    tools = (
+        f"{'smtp-source' if bench.smtp_source else 'our source'} and {'smtp-sink' if bench.smtp_sink else 'our sink'}"
+    )
+    return (
+        f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {platform.system()} {platform.release()}, "
+        f"{'PostgreSQL' if bench.store_url else 'SQLite'}, {tools}, a flush {flush_ms(bench.folder):.2f} ms; "
+        f"{bench.rounds} rounds of {bench.seconds:g} s: median (lowest-highest)"
+    )
 
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:

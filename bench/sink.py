@@ -1,10 +1,12 @@
 """A receiver that counts: takes every message on loopback as fast as it can. A process of its own, `python -m bench.sink`.
 
 It prints its port, then answers lines on standard input: `COUNT` waits until so many messages have come since the
-start and prints the monotonic time at which the last of them did. It ends with its input.
+start and prints the monotonic time at which the last of them did; `begun` prints as JSON when the first octets of each
+message came, by the recipient's local part, and forgets it. It ends with its input, or when nothing comes for too long.
 """
 
 import asyncio
+import json
 import sys
 import time
 from typing import cast
@@ -12,6 +14,8 @@ from typing import cast
 import uvloop
 
 END_OF_DATA = b"\r\n.\r\n"
+LONGEST_WAIT_SECONDS = 300.0
+_MOST_REMEMBERED = 10_000  # beginnings
 
 
 class Counter:
@@ -20,6 +24,7 @@ class Counter:
     def __init__(self) -> None:
         self.count = 0
         self.last = time.monotonic()
+        self.begun: dict[str, float] = {}
         self._waiting: list[tuple[int, asyncio.Future[float]]] = []
 
     def add(self) -> None:
@@ -38,7 +43,12 @@ class Counter:
             return self.last
         future: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._waiting.append((count, future))
-        return await future
+        return await asyncio.wait_for(future, LONGEST_WAIT_SECONDS)
+
+    def begin(self, recipient: str, at: float) -> None:
+        """Notes when a message to a recipient began to come."""
+        if len(self.begun) < _MOST_REMEMBERED:
+            self.begun.setdefault(recipient, at)
 
 
 class Session(asyncio.Protocol):
@@ -48,14 +58,18 @@ class Session(asyncio.Protocol):
         self._counter = counter
         self._unread = b""
         self._is_content = False
+        self._began: float | None = None
+        self._arrived = 0.0
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._began = time.monotonic()
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
         self._transport.write(b"220 sink.test ESMTP\r\n")
 
     def data_received(self, data: bytes) -> None:
         assert self._transport is not None
+        self._arrived = time.monotonic()
         self._unread = self._unread + data if self._unread else data
         answers: list[bytes] = []
         while self._step(answers):
@@ -72,6 +86,7 @@ class Session(asyncio.Protocol):
         if self._is_content:
             self._is_content = False
             self._counter.add()
+            self._began = None
             answers.append(b"250 2.0.0 taken\r\n")
             return True
         verb = line[:4].upper()
@@ -80,11 +95,20 @@ class Session(asyncio.Protocol):
         elif verb == b"DATA":
             self._is_content = True
             answers.append(b"354 go on\r\n")
+        elif verb == b"RCPT":
+            began = self._began if self._began is not None else self._arrived  # the connection, when it is a new one
+            self._counter.begin(_local_part(line), began)
+            answers.append(b"250 2.1.5 ok\r\n")
         elif verb == b"QUIT":
             answers.append(b"221 2.0.0 bye\r\n")
         else:
             answers.append(b"250 2.0.0 ok\r\n")
         return True
+
+
+def _local_part(command: bytes) -> str:
+    """Gives it of `RCPT TO:<local@domain>`."""
+    return command.partition(b"<")[2].partition(b"@")[0].decode("utf-8", "replace")
 
 
 async def _serve() -> None:
@@ -95,7 +119,11 @@ async def _serve() -> None:
     questions = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(questions), sys.stdin)
     while line := await questions.readline():
-        print(repr(await counter.reached(int(line))), flush=True)
+        if line.strip() == b"begun":
+            print(json.dumps(counter.begun), flush=True)
+            counter.begun = {}
+        else:
+            print(repr(await counter.reached(int(line))), flush=True)
     server.close()
 
 
