@@ -75,5 +75,3 @@ create table hosted_images (
 );
 create index hosted_images_digest on hosted_images (digest);
 create index hosted_images_used on hosted_images (used);
-create index contents_kept on contents (kept);
-create index content_parts_kept on content_parts (kept);
