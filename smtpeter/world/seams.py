@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from smtpeter.model.outcome import TlsFacts
+from smtpeter.world.fetch.request import Answer, Fetched, Post, Request
 
 
 class Clock(Protocol):
@@ -85,6 +86,20 @@ class Dialer(Protocol):
 
     async def dial(self, ip: str, port: int, local_ip: str = "") -> Stream:
         """Connects to an address, from `local_ip` when one is given. Raises ConnectionError or OSError."""
+
+
+class Fetcher(Protocol):
+    """Gets what is at a URL. Raises FetchTrouble."""
+
+    async def fetch(self, request: Request) -> Fetched:
+        """Gives the content of a 200 or 203; every other answer is trouble."""
+
+
+class Poster(Protocol):
+    """Hands something to a URL. Raises FetchTrouble."""
+
+    async def post(self, request: Post) -> Answer:
+        """Gives what was answered, whatever its status; redirects are not followed."""
 
 
 @dataclass(frozen=True, slots=True)
