@@ -18,6 +18,7 @@ from smtpeter.store.statement import INT, TEXT, Plan, Statement
 HEARTBEAT = timedelta(seconds=15)
 DEAD_AFTER = timedelta(seconds=45)
 _FORGOTTEN_AFTER = timedelta(hours=1)
+_BOOKED_WITHIN = timedelta(minutes=5)  # bookings are under a minute ahead; beyond this they run out by themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,12 @@ _BEAT = Statement("update workers set heartbeat = :now where id = :id returning 
 _LEAVE = Statement("delete from workers where id = :id", id=INT)
 _LIVE = Statement(f"select {_COLUMNS} from workers where heartbeat >= :since order by id", since=INT)
 _OF_NODE = Statement(f"select {_COLUMNS} from workers where node = :node order by id", node=TEXT)
-_FREE = Statement(
-    "update messages set due = :now, worker = null, stage = case when lane is null then 2 else 1 end "
-    "where stage = 0 and worker = :worker returning id",
+# only the index of what comes due soon is read: a deep queue of deferred messages costs nothing (D8)
+FREE = Statement(
+    "update messages set due = :now, worker = null, stage = case when lane is null then 2 else 1 end where id in "
+    "(select id from messages where stage = 0 and due <= :latest and worker = :worker) returning id",
     now=INT,
+    latest=INT,
     worker=INT,
 )
 
@@ -125,10 +128,11 @@ def workers_of_node(node: str) -> Plan[list[WorkerRecord]]:
 def take_over(item: TakeOver) -> Plan[int]:
     """Makes what the node's dead workers held due now; gives how many messages. Their claims stay unsettled."""
     known = yield _OF_NODE.one(item.node)
+    latest_ms = to_ms(item.now + _BOOKED_WITHIN)
     count = 0
     for row in known:
         if row[0] not in item.living:
-            freed = yield _FREE.one(to_ms(item.now), row[0])
+            freed = yield FREE.one(to_ms(item.now), latest_ms, row[0])
             count += len(freed)
             yield _LEAVE.one(row[0])
     return count

@@ -1,11 +1,15 @@
 """Workers: registration, heartbeat, and taking over what dead ones held."""
 
+from datetime import timedelta
+from pathlib import Path
+
 from smtpeter.store import workers
 from smtpeter.store.accept import accept, claimed_at_birth
+from smtpeter.store.columns import to_ms
 from smtpeter.store.settle import settle
 from smtpeter.store.store import Store
-from smtpeter.store.workers import Beat, Newcomer, TakeOver
-from tests.store.mail import T0, after, claim, delivered, item, submission
+from smtpeter.store.workers import FREE, Beat, Newcomer, TakeOver
+from tests.store.mail import T0, after, claim, deferred, delivered, item, sqlite_steps, submission
 
 
 async def test_worker_lives_as_long_as_its_heart_beats(store: Store) -> None:
@@ -48,3 +52,13 @@ async def test_settled_messages_are_not_taken_over(store: Store) -> None:
     await store.write(accept, accepted)
     assert await store.write(settle, delivered(claimed_at_birth(accepted)[0]))
     assert await store.write(workers.take_over, TakeOver("node-a", frozenset(), after(2))) == 0
+
+
+async def test_taking_over_does_not_look_at_what_was_deferred(sqlite_store: Store, tmp_path: Path) -> None:
+    values = (to_ms(T0), to_ms(T0 + timedelta(minutes=5)), 7)
+    before = sqlite_steps(tmp_path / "mail.sqlite", FREE, values)
+    accepted = item(submission(*["a.example"] * 200), worker=1)
+    await sqlite_store.write(accept, accepted)
+    for message in claimed_at_birth(accepted):
+        assert await sqlite_store.write(settle, deferred(message, seconds=6 * 3600))
+    assert sqlite_steps(tmp_path / "mail.sqlite", FREE, values) < before + 20
