@@ -6,13 +6,11 @@ Raises ValueError for a header field that is not the caller's to set, or would b
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 MAX_SECONDS = 30.0  # H3, whatever is asked
 POST_SECONDS = 15.0  # H4
 POST_ANSWER_BYTES = 4096  # H4
 
-_NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")  # RFC 9110 5.6.2
 _VALUE = re.compile(r"[\t -~]*\Z")
 # what frames the request, or what the client says itself; cookies are never sent (H1)
@@ -42,7 +40,7 @@ class Request:
     max_bytes: int
     seconds: float = MAX_SECONDS
     follow_redirects: bool = True
-    headers: Mapping[str, str] = field(default=_NO_FIELDS, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         check_fields(self.headers)
@@ -72,7 +70,7 @@ class Post:
 
     url: str
     content: bytes = field(repr=False)
-    headers: Mapping[str, str] = field(default=_NO_FIELDS, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     seconds: float = POST_SECONDS
     max_bytes: int = POST_ANSWER_BYTES
 
