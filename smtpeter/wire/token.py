@@ -113,14 +113,11 @@ class Keyring:
     """The keys of an installation; the first one seals. Raises ValueError when there is none or two have one id."""
 
     def __init__(self, keys: Iterable[Key]) -> None:
-        self._keys = {}
-        for key in keys:
-            if key.id in self._keys:
-                raise ValueError(f"Two keys have the id {key.id}.")
-            self._keys[key.id] = key
-            self._first = self._first if len(self._keys) > 1 else key
-        if not self._keys:
-            raise ValueError("A keyring needs a key.")
+        given = tuple(keys)
+        self._keys = {key.id: key for key in given}
+        if not given or len(self._keys) < len(given):
+            raise ValueError("A keyring needs a key, and each key an id of its own.")
+        self._first = given[0]
 
     def sealer(self, account: AccountId, message: MessageId) -> "Sealer":
         """Gives what makes the tokens of one message."""

@@ -1,0 +1,1 @@
+"""What is changed in a message that is tracked: links, images, the pixel, style sheets; only there, and nothing else."""

@@ -1,0 +1,229 @@
+"""A whole message: which parts are to be rewritten, and the message put together again around them.
+
+Parts are decoded, rewritten and encoded again in the transfer encoding and character set that they had; what lies outside of
+them leaves octet for octet, boundaries included. What is signed or encrypted, an attachment, and a message within the
+message is left alone, and so is a part that cannot be read with certainty. Images that we host are taken out.
+
+Everything but the tokens is the same for all recipients, so it is compiled once, its transfer encoding too: in
+quoted-printable a token stands on a line of its own.
+
+RFC 2045 6.7 and 6.8, RFC 2046 5.1.1, RFC 2387, RFC 1847. Content has CRLF line ends. A tree beyond limit L8 is not
+rewritten. Raises nothing.
+"""
+
+import binascii
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from smtpeter.content.rewrite.charset import read_text, write_text
+from smtpeter.content.rewrite.html import RewrittenHtml, compile_html
+from smtpeter.content.rewrite.images import cids_of
+from smtpeter.content.rewrite.markup import scan
+from smtpeter.content.rewrite.plaintext import compile_text
+from smtpeter.content.rewrite.segments import Head, interleave, split_tokens
+from smtpeter.content.rewrite.settings import Rewriting
+from smtpeter.model.account import AccountId
+from smtpeter.wire.headers import find
+from smtpeter.wire.mime import CannotConvert, Part, decode_body, has_crlf_only, walk, wrap_base64
+from smtpeter.wire.token import Sealer
+
+_LINE_END = re.compile(rb"\r\n?|\n")
+_SOFT_BREAK = b"=\r\n"
+_RAW = frozenset({"", "7bit", "8bit", "binary"})
+# what a browser shows from our host without running anything
+_HOSTABLE = frozenset(f"image/{kind}" for kind in ("png", "jpeg", "jpg", "gif", "webp", "avif", "bmp"))
+
+
+@dataclass(frozen=True, slots=True)
+class HostedImage:
+    """An image that was taken out of the message, to be stored under its SHA-256."""
+
+    digest: bytes
+    type: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Octets with a token between each two; base64 can be made only when the tokens are there."""
+
+    constants: tuple[bytes, ...]
+    is_base64: bool = False
+    is_ended: bool = True  # base64 ends with a line end of its own
+
+    def join(self, tokens: Sequence[bytes]) -> bytes:
+        data = b"".join(interleave(self.constants, tokens))
+        if not self.is_base64:
+            return data
+        encoded = wrap_base64(data)
+        return encoded if self.is_ended else encoded[:-2]
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedMessage:
+    """A message with its tokens left out."""
+
+    _runs: tuple[_Run, ...] = field(repr=False)
+    _heads: tuple[Head, ...] = field(repr=False)
+
+    def fill(self, sealer: Sealer) -> bytes:
+        """Gives the message for one recipient."""
+        tokens = split_tokens(sealer.seal_all(self._heads).encode("ascii"))
+        out, at = [], 0
+        for run in self._runs:
+            count = len(run.constants) - 1
+            out.append(run.join(tokens[at : at + count]))
+            at += count
+        return b"".join(out)
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """What to put from `start` to `end`: a text in this codec and transfer encoding, or nothing."""
+
+    start: int
+    end: int
+    text: RewrittenHtml | None = None
+    codec: str = ""
+    encoding: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RewrittenMessage:
+    """A message with slots; `images` are those that it refers to at our host. `warnings` are sentences."""
+
+    content: bytes = field(repr=False)
+    _edits: tuple[_Edit, ...] = field(default=(), repr=False)
+    images: tuple[HostedImage, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_changed(self) -> bool:
+        """False when nothing is to be rewritten: the message leaves as it is."""
+        return bool(self._edits)
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Schemes and hosts that need a number before tokens can be made."""
+        return tuple(dict.fromkeys([origin for edit in self._edits if edit.text for origin in edit.text.origins]))
+
+    def numbered(self, account: AccountId, numbers: Mapping[str, int]) -> NumberedMessage:
+        """Gives what `fill` makes each recipient's message from; links to a host without a number are not tracked."""
+        runs: list[_Run] = []
+        heads: list[Head] = []
+        open_run: list[bytes] = [b""]  # the stretch that needs no more than joining
+        at = 0
+        for edit in self._edits:
+            open_run[-1] += self.content[at : edit.start]
+            at = edit.end
+            if edit.text is None:
+                continue
+            numbered = edit.text.numbered(account, numbers)
+            heads += numbered.heads
+            constants = [write_text(text, edit.codec) for text in numbered.constants]
+            if edit.encoding == "base64":
+                is_ended = self.content.endswith(b"\r\n", edit.start, edit.end)
+                runs += (_Run(tuple(open_run)), _Run(tuple(constants), is_base64=True, is_ended=is_ended))
+                open_run = [b""]
+                continue
+            if edit.encoding == "quoted-printable":
+                constants = _quote(constants)
+            open_run[-1] += constants[0]
+            open_run += constants[1:]
+        open_run[-1] += self.content[at:]
+        return NumberedMessage((*runs, _Run(tuple(open_run))), tuple(heads))
+
+
+def compile_message(content: bytes, settings: Rewriting) -> RewrittenMessage:
+    """Gives the message as it is to be rewritten; nothing of it changes when the settings are off or nothing fits."""
+    if not settings.changes_html and not settings.plain_text:
+        return RewrittenMessage(content)
+    try:
+        parts = walk(content, enters_messages=False)
+    except CannotConvert as error:
+        return RewrittenMessage(content, warnings=(f"The message is not rewritten: {error}",))
+    texts = [(part, found) for part in parts if (found := _read(content, part, settings)) is not None]
+    hosted = _hosted(content, parts, [text for part, (text, _) in texts if part.type.name == "text/html"], settings)
+    addresses = {cid: address for cid, (_, address, _) in hosted.items()}
+    edits: list[_Edit] = []
+    warnings: list[str] = []
+    for part, (text, codec) in texts:
+        is_html = part.type.name == "text/html"
+        rewritten = compile_html(text, settings, addresses) if is_html else compile_text(text, settings)
+        warnings += rewritten.warnings
+        if rewritten.is_changed:
+            edits.append(_Edit(part.body, part.end, rewritten, codec, part.encoding))
+    edits += _removals(parts, {part.start for part, _, _ in hosted.values()})
+    images = {image.digest: image for _, _, image in hosted.values()}
+    ordered = tuple(sorted(edits, key=lambda edit: (edit.start, edit.end)))
+    return RewrittenMessage(content, ordered, tuple(images.values()), tuple(warnings))
+
+
+def _read(content: bytes, part: Part, settings: Rewriting) -> tuple[str, str] | None:
+    """Gives text and codec of a part that is to be looked at, None for any other."""
+    is_html = part.type.name == "text/html" and settings.changes_html
+    is_text = part.type.name == "text/plain" and settings.plain_text and settings.clicks
+    if not (is_html or is_text) or part.is_protected or part.is_attachment:
+        return None
+    if part.encoding not in _RAW and part.encoding not in ("quoted-printable", "base64"):
+        return None
+    data = decode_body(content, part)
+    if part.encoding == "quoted-printable" and not has_crlf_only(data):
+        # line ends that were encoded: to HTML they are all the same, and a text that we quote has one kind
+        data = _LINE_END.sub(b"\r\n", data)
+    return read_text(data, part.type.parameters.get("charset", ""))
+
+
+def _quote(constants: Sequence[bytes]) -> list[bytes]:
+    """Gives the constants in quoted-printable so that a token of 40 characters stands on a line between each two."""
+    quoted = []
+    for text in constants:
+        # the CRLF makes the encoder write CRLF at its soft breaks too, and protects blanks at the end
+        quoted.append(binascii.b2a_qp(text + b"\r\n", istext=True).removesuffix(b"\r\n"))
+    last = len(quoted) - 1
+    return [
+        (_SOFT_BREAK if number else b"") + text + (_SOFT_BREAK if number < last else b"")
+        for number, text in enumerate(quoted)
+    ]
+
+
+def _hosted(
+    content: bytes, parts: Sequence[Part], texts: Sequence[str], settings: Rewriting
+) -> dict[str, tuple[Part, str, HostedImage]]:
+    """Gives the images that some text refers to, by Content-ID, with the addresses at which we serve them."""
+    if settings.image_address is None:
+        return {}
+    wanted = {cid for text in texts for cid in cids_of(text, scan(text))}
+    found: dict[str, tuple[Part, str, HostedImage]] = {}
+    for part in parts:
+        cid = (find(part.fields, b"content-id") or b"").decode("utf-8", "replace").strip("<> \t")
+        if cid not in wanted or cid in found or part.type.name not in _HOSTABLE or part.is_protected:
+            continue
+        if part.encoding not in _RAW and part.encoding not in ("quoted-printable", "base64"):
+            continue
+        data = decode_body(content, part)
+        digest = sha256(data).digest()
+        found[cid] = part, settings.image_address(digest, part.type.name), HostedImage(digest, part.type.name, data)
+    return found
+
+
+def _removals(parts: Sequence[Part], starts: set[int]) -> list[_Edit]:
+    """Gives the edits that take the parts with these starts out of their multiparts, each with one delimiter line."""
+    edits = []
+    for parent in parts:
+        last_end = -1  # of the child before, when something of the multipart stays before this one
+        gone_from = -1
+        for start, end in parent.children:
+            if start in starts and last_end >= 0:
+                edits.append(_Edit(last_end, end))
+            elif start in starts:
+                gone_from = start if gone_from < 0 else gone_from
+            elif gone_from >= 0:
+                edits.append(_Edit(gone_from, start))
+                gone_from = -1
+            last_end = end if start not in starts or last_end >= 0 else -1
+        if gone_from >= 0:
+            edits.append(_Edit(gone_from, parent.children[-1][1]))  # nothing stays: one empty part
+    return edits
