@@ -23,6 +23,7 @@ _ATTRIBUTE = re.compile(
 )
 _DOUBLE, _SINGLE, _BARE = 2, 3, 4
 _QUOTES = {_DOUBLE: '"', _SINGLE: "'", _BARE: ""}
+_ESCAPES = {'"': "&quot;", "'": "&#39;"}
 # Outlook: <!--[if mso]> … <![endif]-->
 _CONDITION = re.compile(r"\[if [^\]]*\]>", re.IGNORECASE)
 _END_CONDITION = "<![endif]"
@@ -50,7 +51,7 @@ class Attribute:
     def replacement(self, value: str) -> str:
         """Gives what to write from `start` to `end` for another value: ASCII, quoted as before, else with quotes."""
         quote = self.quote or '"'
-        text = value.replace("&", "&amp;").replace(quote, "&quot;" if quote == '"' else "&#39;")
+        text = value.replace("&", "&amp;").replace(quote, _ESCAPES[quote]).replace("<", "&lt;").replace(">", "&gt;")
         text = text.encode("ascii", "xmlcharrefreplace").decode("ascii")
         return text if self.quote else f'"{text}"'
 
