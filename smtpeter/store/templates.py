@@ -73,13 +73,13 @@ class VersionEntry:
 
 @dataclass(frozen=True, slots=True)
 class NewTemplate:
-    """A template to make. `idempotency` gives the answer to keep in the same commit, of the new number."""
+    """A template to make. `answer` gives what to keep in the same commit, of the new number."""
 
     account: AccountId
     name: str
     document: str = field(repr=False)
     now: datetime
-    idempotency: Callable[[int], IdempotencyKey] | None = field(default=None, repr=False)
+    answer: Callable[[int], IdempotencyKey | None] = field(default=lambda _: None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +155,9 @@ def put_template(item: NewTemplate) -> Plan[int]:
     now_ms = to_ms(item.now)
     ((id,),) = yield _INSERT.one(item.account, clean(item.name), now_ms)
     yield _INSERT_VERSION.one(id, 1, now_ms, item.document)
-    if item.idempotency is not None:
-        yield from answers.keep(item.idempotency(id))
+    answer = item.answer(id)
+    if answer is not None:
+        yield from answers.keep(answer)
     number: int = id
     return number
 

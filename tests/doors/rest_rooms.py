@@ -11,6 +11,7 @@ import httpx2
 from smtpeter.doors.rest.app import build_app
 from smtpeter.doors.rest.rooms import Rooms
 from smtpeter.doors.rest.settings import RestSettings
+from smtpeter.intake.gather import Fetch
 from smtpeter.model import parts
 from smtpeter.model.account import Account, Identity
 from smtpeter.model.message import MessageId, Options, Source, SourceKind
@@ -71,8 +72,8 @@ class RestHouse:
 
 
 @asynccontextmanager
-async def open_rooms(folder: Path) -> AsyncIterator[RestHouse]:
-    """Opens the door; the store is closed at the end."""
+async def open_rooms(folder: Path, fetch: Fetch | None = None) -> AsyncIterator[RestHouse]:
+    """Opens the door; the store is closed at the end. `fetch` is the web of templates."""
     intake = await open_intake(folder)
     try:
         accounts = {name: await intake.store.write(put_account, NewAccount(name, T0)) for name in (MINE, OTHERS)}
@@ -82,7 +83,7 @@ async def open_rooms(folder: Path) -> AsyncIterator[RestHouse]:
             wanted = frozenset(scopes.split(","))
             item = NewToken(accounts[owner].id, secret, secret, token_digest(secret), wanted, T0, is_sandbox)
             await intake.store.write(put_token, item)
-        rooms = Rooms(intake.store, intake.intake, intake.identify, intake.clock, "gate.example.com")
+        rooms = Rooms(intake.store, intake.intake, intake.identify, intake.clock, "gate.example.com", fetch=fetch)
         settings = RestSettings(b"key", allows_loopback_http=True)
         app = build_app(rooms, settings, intake.clock.monotonic)
         yield RestHouse(intake, accounts, httpx2.ASGITransport(app=app, client=("127.0.0.1", 1)))

@@ -42,6 +42,8 @@ PROBLEMS = {
     "invalid_form": Entry(400, "The form input cannot be read: {reason}."),
     "invalid_query": Entry(400, "The query in the address cannot be read: {reason}."),
     "invalid_parameter": Entry(400, "{reason}."),
+    "invalid_template": Entry(400, "{reason}"),
+    "invalid_personalization": Entry(400, "{reason}."),
     "too_many_requests": Entry(429, "This API token makes too many calls; wait {seconds} s and go on more slowly."),
     "internal_error": Entry(
         500, "Something went wrong on our side; try again, and name the X-Request-Id when you report it."
@@ -53,14 +55,23 @@ _RETRY_SECONDS = {429: "10", 503: "30"}
 
 
 class Problem(Exception):
-    """A refusal of the door itself. `str()` is the sentence; `headers` go into the answer."""
+    """A refusal of the door itself. `str()` is the sentence; `headers` go into the answer, `more` beside the sentence."""
 
-    def __init__(self, code: str, *, field: str = "", headers: Mapping[str, str] | None = None, **values: object):
+    def __init__(
+        self,
+        code: str,
+        *,
+        field: str = "",
+        headers: Mapping[str, str] | None = None,
+        more: Mapping[str, object] | None = None,
+        **values: object,
+    ):
         entry = PROBLEMS[code]
         self.code = code
         self.status = entry.status
         self.field = field
         self.headers = dict(headers or {})
+        self.more = dict(more or {})
         super().__init__(entry.sentence.format(**values))
 
 
@@ -78,7 +89,8 @@ def refusal_response(refused: Problem | Refused, accept: str) -> Response:
         metrics.login_failed("rest")
     if wants_text(accept):
         return Response(error["message"], status, headers, "text/plain")
-    return Response(msgspec.json.encode({"error": error}), status, headers, "application/json")
+    told = {**error, **refused.more} if isinstance(refused, Problem) else error
+    return Response(msgspec.json.encode({"error": told}), status, headers, "application/json")
 
 
 def error_of(refused: Problem | Refused) -> dict[str, str]:

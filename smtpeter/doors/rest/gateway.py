@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from smtpeter.doors.rest.operating import Operating
+from smtpeter.doors.rest.templating import Templates
 from smtpeter.intake.accept import Outcome, Resent
 from smtpeter.intake.repeats import Idempotency
 from smtpeter.model.account import Account, AccountId, Features, Identity, Login, Token
@@ -136,6 +137,7 @@ class Gateway(Protocol):
     """The rooms below, as the door sees them. `operating` is for calls with the scope of the operator alone."""
 
     operating: Operating
+    templates: Templates
 
     async def identify(self, token: str) -> Identity | None:
         """Gives who the token belongs to, None when it is not known. `token` is any text that a client sent."""

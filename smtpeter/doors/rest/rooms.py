@@ -17,8 +17,10 @@ from smtpeter.doors.rest.gateway import (
     Version,
 )
 from smtpeter.doors.rest.operating import Operating
+from smtpeter.doors.rest.templating import Templates
 from smtpeter.doors.steering import NOT_CONFIGURED, WayOut
 from smtpeter.intake.accept import Intake, Outcome, Resent
+from smtpeter.intake.gather import Fetch
 from smtpeter.intake.identify import USER_FEATURES, Identify, hash_password, new_password, new_token
 from smtpeter.intake.repeats import HEADER, Idempotency, first_answer
 from smtpeter.model.account import Account, AccountId, Features, Identity, Login, Token
@@ -61,7 +63,10 @@ _CANCELLED_BY = "cancelled by a call of the API"
 
 
 class Rooms:
-    """Answers by account: what another account owns is not there (W1). `way_out` is what the configuration says of it."""
+    """Answers by account: what another account owns is not there (W1).
+
+    `way_out` is what the configuration says of it; without `fetch` nothing that a template names by URL can be had.
+    """
 
     def __init__(
         self,
@@ -71,8 +76,10 @@ class Rooms:
         clock: Clock,
         hostname: str,
         way_out: WayOut = NOT_CONFIGURED,
+        fetch: Fetch | None = None,
     ) -> None:
         self.operating = Operating(store, clock, way_out)
+        self.templates = Templates(store, clock, hostname, fetch)
         self._store = store
         self._intake = intake
         self._identify = identify

@@ -2,7 +2,18 @@
 
 from smtpeter.doors.rest import batch, events, messages, send
 from smtpeter.doors.rest.declare import Route
-from smtpeter.doors.rest.resources import files, logins, queue, resend, search, steering, suppressions, tokens
+from smtpeter.doors.rest.resources import (
+    convert,
+    files,
+    logins,
+    queue,
+    resend,
+    search,
+    steering,
+    suppressions,
+    templates,
+    tokens,
+)
 
 ROUTES: tuple[Route, ...] = (
     *send.ROUTES,
@@ -13,6 +24,8 @@ ROUTES: tuple[Route, ...] = (
     *search.ROUTES,
     *files.ROUTES,
     *suppressions.ROUTES,
+    *templates.ROUTES,
+    *convert.ROUTES,
     *tokens.ROUTES,
     *logins.ROUTES,
     *queue.ROUTES,
