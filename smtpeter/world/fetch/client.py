@@ -59,6 +59,7 @@ class HttpClient:
         """Gives what is at the URL: the content of a 200 or 203, all else is trouble."""
         first = self._target(request.url)
         target = first
+        is_redirected = False
         try:
             async with asyncio.timeout(min(request.seconds, MAX_SECONDS)):
                 for _ in range(MAX_REDIRECTS + 1):
@@ -68,10 +69,11 @@ class HttpClient:
                         return found
                     if not request.follow_redirects:
                         raise FetchTrouble(Slug.REDIRECT)
+                    is_redirected = True
                     target = self._target(join(target, found))
                 raise FetchTrouble(Slug.REDIRECTS, limit=MAX_REDIRECTS)
         except (TimeoutError, FetchTrouble) as error:
-            raise _trouble(error).at(first.shown, is_redirected=target is not first) from None
+            raise _trouble(error).at(first.shown, is_redirected=is_redirected) from None
 
     async def post(self, request: Post) -> Answer:
         """Hands the content over and gives what was answered, whatever the status, redirects included.

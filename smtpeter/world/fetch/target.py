@@ -20,7 +20,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 OPEN_PORTS = frozenset({80, 443, 8080, 8443})  # H1
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*+):")
-_URL = re.compile(r"(https?)://([^/?#\\]*+)([^?#]*+)(\?[^#]*+)?(?:#.*)?\Z", re.IGNORECASE)
+_URL = re.compile(r"(https?)://([^/?#\\]*+)(/[^?#]*+)?(\?[^#]*+)?(?:#.*)?\Z", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _BRACKETED = re.compile(r"\[([0-9A-Fa-f:.]{2,45})\](?::([0-9]{0,5}))?\Z")
 _NAMED = re.compile(r"([^:\[\]]++)(?::([0-9]{0,5}))?\Z")
@@ -83,11 +83,11 @@ def parse_target(url: str, *, allow_high_ports: bool = False) -> Target:
     if port not in OPEN_PORTS and not (allow_high_ports and port >= 1024):
         raise FetchTrouble(Slug.PORT)
     try:
-        path = quote(found[3], safe=_PATH)
+        path = quote(found[3] or "/", safe=_PATH)
         query = quote(found[4] or "", safe=_QUERY)
     except UnicodeEncodeError:
         raise _invalid("it has half a character in it") from None
-    return Target(scheme, host, port, (path if path.startswith("/") else "/" + path) + query, is_address)
+    return Target(scheme, host, port, path + query, is_address)
 
 
 def join(base: Target, location: bytes) -> str:

@@ -53,7 +53,7 @@ _SENTENCES = {
     Slug.STATUS: "The host {host} answered with status {status}.",
 }
 
-_ON_THE_WAY = " This happened after a redirect."
+_ON_THE_WAY = " That was after a redirect."
 
 # what the same request can hardly change
 _FINAL = frozenset(
@@ -80,7 +80,8 @@ class FetchTrouble(Exception):
         self._reason = reason
 
     def __str__(self) -> str:
-        return f"{self.args[0]}{_ON_THE_WAY if self.is_redirected else ''}"
+        tells_where = self.is_redirected and self.slug is not Slug.REDIRECTS
+        return f"{self.args[0]}{_ON_THE_WAY if tells_where else ''}"
 
     @property
     def is_final(self) -> bool:
