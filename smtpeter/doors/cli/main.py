@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from smtpeter import __version__
 from smtpeter.config import development
-from smtpeter.doors.cli import mail, people, process, setup, suppressions, users
+from smtpeter.doors.cli import mail, people, process, setup, suppressions, templates, users
 from smtpeter.doors.cli.queue import queue
 from smtpeter.doors.cli.shared import COMMON, Common, config_file, fail, read_config
 
@@ -83,6 +83,7 @@ def run(serve: Callable[..., None]) -> None:
         users.user,
         people.domain,
         suppressions.suppression,
+        templates.template,
         queue,
     )
     for group in groups:
