@@ -24,7 +24,7 @@ MAX_ADDRESS = 8192
 MAX_ORIGIN = 300
 
 # scheme, "//" and authority, which ends where a browser ends it; then path and query, then the fragment
-_ADDRESS = re.compile(r"(https?://[^/?#\\\s]+)([^#]*)(#.*)?\Z", re.IGNORECASE | re.DOTALL)
+_ADDRESS = re.compile(r"(https?://[^/?#\\\s<>\"^`{|}]+)([/?\\][^#]*)?(#.*)?\Z", re.IGNORECASE | re.DOTALL)
 _TOKEN_PARAMETER = re.compile(rf"[?&]p=([A-Za-z0-9_-]{{{TOKEN_CHARACTERS}}})(?=&|\Z)")
 _PORT = re.compile(r":[0-9]*\Z")
 _BLANKS = "".join(map(chr, range(33)))  # URL Standard 4.4: stripped at both ends
@@ -64,7 +64,7 @@ def read_address(text: str) -> Address | None:
     found = _ADDRESS.match(stripped)
     if found is None or len(found[1]) > MAX_ORIGIN:
         return None
-    return Address(found[1], found[2], found[3] or "")
+    return Address(found[1], found[2] or "", found[3] or "")
 
 
 def host_of(authority: str) -> str:

@@ -60,7 +60,7 @@ class Attribute:
 class Piece:
     """A tag or a text. `name` is the element in lower case; for text that is no markup (`style`), the one it is in.
 
-    `text` is decoded. `is_hidden`: only Outlook or a program without scripts reads it.
+    `text` is decoded, and has a place only when it is no markup. `is_hidden`: only Outlook or a program without scripts reads it.
     """
 
     role: Role
@@ -116,11 +116,10 @@ def _scan(markup: str, base: int, places: "_Places", *, is_hidden: bool) -> Iter
                     yield piece
             case TokenType.TEXT:
                 text = token.data or ""
+                start, end = (places.of(base + at), places.of(base + at + len(text))) if inside else (0, 0)
+                yield Piece(Role.TEXT, inside, start, end, is_hidden, text)
                 if inside == "noscript" and not is_hidden and markup.startswith(text, at):
                     yield from _scan(text, base + at, places, is_hidden=True)
-                else:
-                    start, end = places.of(base + at), places.of(base + at + len(text)) if inside else 0
-                    yield Piece(Role.TEXT, inside, start, end, is_hidden, text)
             case TokenType.COMMENT if not is_hidden:
                 shown = _condition(markup, token, at)
                 if shown is not None:

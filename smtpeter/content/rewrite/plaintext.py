@@ -2,7 +2,7 @@
 
 import re
 
-from smtpeter.content.rewrite.address import read_address
+from smtpeter.content.rewrite.address import MAX_ADDRESS, read_address
 from smtpeter.content.rewrite.html import RewrittenHtml
 from smtpeter.content.rewrite.segments import Segment, target_slot
 from smtpeter.content.rewrite.settings import Rewriting
@@ -18,7 +18,7 @@ def compile_text(text: str, settings: Rewriting) -> RewrittenHtml:
     segments: list[Segment] = []
     at = 0
     for found in _LINK.finditer(text) if settings.plain_text and settings.clicks else ():
-        written = _without_sentence_end(found[0])
+        written = _without_sentence_end(found[0]) if len(found[0]) <= MAX_ADDRESS else ""
         address = read_address(written)
         if address is None or address.host == settings.host or written in settings.excluded:
             continue
@@ -32,8 +32,9 @@ def _without_sentence_end(link: str) -> str:
     end = len(link)
     while end:
         character = link[end - 1]
-        opening = _CLOSING.get(character)
-        if character not in _SENTENCE_END and (opening is None or opening in link[:end]):
+        opening = _CLOSING.get(character, character)
+        is_too_many = link.count(character, 0, end) > link.count(opening, 0, end)
+        if character not in _SENTENCE_END and not is_too_many:
             break
         end -= 1
     return link[:end]
