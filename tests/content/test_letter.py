@@ -7,8 +7,21 @@ from email.policy import default
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from smtpeter.content.letter import Letter, Letters, Mail, TagError, Values, failed_attachments, write_message
+from smtpeter.content.letter import (
+    Format,
+    Letter,
+    Letters,
+    Mail,
+    TagError,
+    Values,
+    check,
+    convert,
+    failed_attachments,
+    write_message,
+)
 from smtpeter.content.template.compile import compile_document
 from smtpeter.content.template.problem import TemplateError
 from smtpeter.content.template.reading import Resource
@@ -265,3 +278,44 @@ def test_letters_are_forgotten_within_the_bound() -> None:
 def test_document_of_which_nothing_can_be_made_is_refused(document: str) -> None:
     with pytest.raises(TemplateError):
         Letters().get(document)
+
+
+_TEXTS = st.sampled_from(
+    ["x", "{$a}", "{if $a}", "{/if}", "{$a.b[1]|escape}", "{", "[ldelim]", "{1/$a}", "a@b.example", "é\n"]
+)
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _TEXTS | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+_BLOCKS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["text", "html", "heading", "button", "link", "image", "columns", "container"])},
+    optional=dict.fromkeys(("content", "label", "link", "src", "blocks", "columns", "font", "align"), _VALUES),
+)
+_DOCUMENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("name", "from", "to", "bcc", "replyTo", "data", "attachments", "css", "text"), _VALUES),
+        "subject": _TEXTS,
+        "headers": st.dictionaries(st.sampled_from(["X-A", "Date", "from", "a b", "x~y"]), _VALUES, max_size=3),
+        "content": st.fixed_dictionaries({"blocks": st.lists(_BLOCKS, max_size=4)}) | _VALUES,
+    },
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(document=_DOCUMENTS, data=st.none() | st.dictionaries(st.sampled_from("ab"), _VALUES, max_size=2))
+def test_any_document_becomes_every_format_or_is_refused(document: dict[str, Any], data: dict[str, Any] | None) -> None:
+    """Nothing but TemplateError and TagError is raised, and no header has more fields than the document gives it."""
+    values = None if data is None else Values(data, NOON)
+    letters = Letters()
+    for wanted in Format:
+        try:
+            checked = check(document, letters)
+            made = convert(letters.get(checked.text), wanted, values, {}, date=NOON, domain="gate.example.com")
+        except (TemplateError, TagError):
+            continue
+        if wanted.is_message:
+            head = made.content.partition(b"\r\n\r\n")[0]
+            assert b"\n" not in head.replace(b"\r\n", b"")
+            assert head.lower().count(b"\r\nmime-version: 1.0") + head.lower().startswith(b"mime-version") == 1
