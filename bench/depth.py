@@ -78,8 +78,13 @@ def _result(one: _Filled, empty: _Filled, usage: Usage | None, least: Usage | No
         return text
     ratios = [rate / each.messages_per_second for rate, each in zip(rates, empty.rounds, strict=True)]
     text += f"; {spread(ratios, '.2f')} of the first"
-    if usage is not None and least is not None:
-        text += f"; memory {usage.peak_bytes / least.peak_bytes:.2f} of it"
+    costs = [
+        each.cpu_ms / first.cpu_ms
+        for each, first in zip(one.rounds, empty.rounds, strict=True)
+        if each.cpu_ms is not None and first.cpu_ms
+    ]
+    if costs and usage is not None and least is not None:
+        text += f", CPU {spread(costs, '.2f')} of it, memory {usage.peak_bytes / least.peak_bytes:.2f} of it"
     return f"{text}; filled at {one.filled_per_second:,.0f} a second; up {_recovery(one.gateway):.1f} s after SIGKILL"
 
 

@@ -1,8 +1,11 @@
 """That the benchmark measures what it says, on gateways of its own. What the figures are is no matter here."""
 
+from dataclasses import replace
+
 import pytest
 
 from bench.__main__ import MEASURES, table
+from bench.processes import postfix_tool
 from bench.rounds import Bench, Line
 
 
@@ -26,12 +29,26 @@ def test_a_measure_gives_figures(bench: Bench, name: str) -> None:
         assert_has_figures(line)
 
 
+def test_postfix_programs_take_the_place_of_ours(bench: Bench) -> None:
+    source, sink = postfix_tool("smtp-source"), postfix_tool("smtp-sink")
+    if source is None or sink is None:
+        pytest.skip("Postfix's smtp-source and smtp-sink are not installed")
+    with_them = replace(bench, smtp_source=source, smtp_sink=sink)
+    for line in MEASURES["relay-fresh"].run(with_them):
+        assert_has_figures(line)
+
+
 def test_a_deep_queue_is_compared_with_the_first(bench: Bench) -> None:
     empty, deep = MEASURES["depth"].run(bench)
     assert_has_figures(empty)
     assert_has_figures(deep)
     assert "of the first" not in empty.result
-    assert "of the first; memory" in deep.result and "filled at" in deep.result and "after SIGKILL" in deep.result
+    assert (
+        "of the first, CPU" in deep.result
+        and "memory" in deep.result
+        and "filled at" in deep.result
+        and "after SIGKILL" in deep.result
+    )
 
 
 def test_the_table_has_a_line_for_each_measure() -> None:
