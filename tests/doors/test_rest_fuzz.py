@@ -48,8 +48,10 @@ def house(runner: asyncio.Runner, tmp_path: Path) -> Iterator[RestHouse]:
 
 
 def led_further(case: schemathesis.Case, id: MessageId) -> None:
-    """Puts in what the schema cannot know: the id of a message, a sender whose domain is approved."""
-    if "id" in case.path_parameters and "tokens" not in case.path and "logins" not in case.path:
+    """Puts in what the schema cannot know: the id of a message, the name of a template, an approved sender."""
+    if case.path.startswith("/v1/template/") and case.method == "GET":
+        case.path_parameters["id"] = "soup"
+    elif "id" in case.path_parameters and "tokens" not in case.path and "logins" not in case.path:
         case.path_parameters["id"] = id
     if case.path == "/v1/send" and isinstance(case.body, dict):
         case.body = {name: value for name, value in case.body.items() if name not in ("mime", "recipients")} | SEND
@@ -78,6 +80,7 @@ def test_no_call_gets_an_answer_that_is_not_in_the_document(
     house: RestHouse, runner: asyncio.Runner, operation: Any, mode: schemathesis.GenerationMode
 ) -> None:
     (id,) = runner.run(house.accept(content=WITH_FILES))
+    runner.run(house.call("POST", "/v1/template", json={"name": "soup", "subject": "{$a}", "text": "{$b}"}))
 
     @given(operation.as_strategy(generation_mode=mode))
     @settings(

@@ -52,6 +52,7 @@ from smtpeter.store.templates import (
 )
 from smtpeter.world.seams import Clock
 
+_IN_PLACE = ("cid:", "data:")  # images that are not elsewhere
 _NO_FILES = frozenset({Purpose.ATTACHMENT})
 
 
@@ -155,7 +156,8 @@ class Templates:
                 raise Problem("invalid_parameter", field="data", reason=f"The {fault}; give less")
         letter = await gathering.complete(make, frozenset() if wanted.is_message else _NO_FILES)
         if wanted is Format.EMBEDDED:
-            await gathering.get(letter, [Wanted(url, Purpose.IMAGE) for url in letter.compiled.images])
+            images = [url for url in letter.compiled.images if not url.lower().startswith(_IN_PLACE)]
+            await gathering.get(letter, [Wanted(url, Purpose.IMAGE) for url in images])
         date, domain = self._clock.now(), self._hostname
         return await run(lambda: convert(letter, wanted, values, gathering.resources, date=date, domain=domain))
 

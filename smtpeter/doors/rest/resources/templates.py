@@ -5,6 +5,7 @@ when there is one the document is filled in with them, over its own data.
 """
 
 from collections.abc import Sequence
+from email.utils import format_datetime
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from smtpeter.content.letter import Format
 from smtpeter.doors.rest.call import Call, json_response, repeated, show_time
 from smtpeter.doors.rest.declare import Answer, Operation, Property, Reading, Route, Schema, Table, wrong
 from smtpeter.doors.rest.errors import Problem
-from smtpeter.doors.rest.kinds import number, text
+from smtpeter.doors.rest.kinds import number, one_of, text
 from smtpeter.doors.rest.resources.document import (
     EXAMPLE,
     PROPERTIES,
@@ -147,7 +148,8 @@ def _shape(arguments: Sequence[str]) -> str:
 
 
 def _headers(found: StoredTemplate) -> dict[str, str]:
-    return {_VERSION_HEADER: str(found.version), "Last-Modified": found.changed.strftime("%a, %d %b %Y %H:%M:%S GMT")}
+    # RFC 9110 5.6.7
+    return {_VERSION_HEADER: str(found.version), "Last-Modified": format_datetime(found.changed, usegmt=True)}
 
 
 def _no_such_template() -> Problem:
@@ -160,7 +162,7 @@ def _no_such_format() -> Problem:
 
 _CALLED = Property("id", text(), "The number or name of the template.", "7")
 _CALLED_OR_SHAPE = Property("id", text(), "The number or name of the template; of POST and PUT, a format.", "7")
-_WANTED = Property("format", text(), "json, html, webversion, mime, embedded, text, or versions.", "html")
+_WANTED = Property("format", one_of(_JSON, *_FORMATS, _VERSIONS), "What to show; the case does not matter.", "html")
 _START = Property("start", number(0, MAX_NUMBER), "How many templates to pass over.", 0)
 _LENGTH = Property("length", number(0, MOST), "How many templates to answer.", 100)
 _VERSION = Property(
