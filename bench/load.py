@@ -128,6 +128,7 @@ class _Session(asyncio.Protocol):
         self._course = course
         self._unread = b""
         self._is_done = False
+        self._has_sent = False
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -144,8 +145,9 @@ class _Session(asyncio.Protocol):
         """Sends what comes first, if the client speaks first."""
 
     def _next(self, request: bytes) -> None:
-        """Sends the next message, or ends."""
-        if self._course.goes_on():
+        """Sends the next message, or ends; the first one in any case, however long the greeting took."""
+        if not self._has_sent or self._course.goes_on():
+            self._has_sent = True
             self._transport.write(request)
         else:
             self._is_done = True
