@@ -165,6 +165,10 @@ class Sealer:
         """Gives a token for links; `target` is the address that it vouches for, in the one form used to check it."""
         return _to_url(self._octets(kind, number, target_digest(target)))
 
+    def seal_own(self, kind: Kind) -> str:
+        """Gives a token for a page or picture of ours, which has no other target than the account."""
+        return self.seal(kind, self._account)
+
     def seal_all(self, wanted: Iterable[tuple[int, bytes]]) -> str:
         """Gives many tokens as one text, 40 characters each: per token `head_of` and the `target_digest`.
 

@@ -18,6 +18,8 @@ from smtpeter.content.rewrite.markup import Piece, Role, scan
 
 MAX_LEVELS = 300  # 1 MiB of stack holds more than 1000
 MAX_COMPARISONS = 2_000_000  # rules times elements, about half a second
+MAX_WRITTEN = 64 * 2**20  # characters that every rule for every element would be
+MAX_GROWTH = 2**20  # beyond four times the text
 _NUMBER = "data-n7r"
 _OPT_OUT = "data-no-inline"
 _VOID = frozenset(
@@ -62,7 +64,10 @@ def inline_css(html: str) -> str:
             text = style.replace("&", "&amp;").replace('"', "&quot;").encode("ascii", "xmlcharrefreplace").decode()
             out += (html[at:name_end], f' style="{text}"')
             at = name_end
-    return "".join((*out, html[at:]))
+    inlined = "".join((*out, html[at:]))
+    if len(inlined) > 4 * len(html) + MAX_GROWTH:
+        raise CannotInline("The text would become more than four times as large.")
+    return inlined
 
 
 def _numbered(html: str, tags: list[Piece]) -> str:
@@ -95,6 +100,8 @@ def _check(html: str, pieces: list[Piece], elements: int) -> None:
     rules = sum(sheet.count("{") + sheet.count(",") for sheet in sheets)
     if rules * elements > MAX_COMPARISONS:
         raise CannotInline(f"{rules} rules for {elements} elements are too many.")
+    if sum(map(len, sheets)) * elements > MAX_WRITTEN:
+        raise CannotInline("The style sheets are too large for so many elements.")
     lower = html.lower()
     has_other_grammar = "<svg" in lower or "<math" in lower  # in them a tokenizer alone does not know what is a tag
     levels = lower.count("<") if has_other_grammar and elements > MAX_LEVELS else _levels(pieces)
@@ -110,6 +117,8 @@ def _levels(pieces: list[Piece]) -> int:
         if piece.role is Role.OPENS and piece.name not in _VOID:
             open_names.append(piece.name)
             deepest = max(deepest, len(open_names))
+            if deepest > MAX_LEVELS:
+                break  # the rest would only cost time
         elif piece.role is Role.CLOSES:
             _close(open_names, piece.name)
         elif piece.name:

@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from turbohtml import Token, TokenType, tokenize
 
@@ -56,8 +57,7 @@ class Attribute:
         return text if self.quote else f'"{text}"'
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A tag or a text. `name` is the element in lower case; for text that is no markup (`style`), the one it is in.
 
     `text` is decoded, and has a place only when it is no markup. `is_hidden`: only Outlook or a program without scripts reads it.
@@ -69,27 +69,27 @@ class Piece:
     end: int
     is_hidden: bool
     text: str = ""
-    _given: Sequence[tuple[str, str]] = ()
-    _source: str = ""
-    _base: int = 0
-    _places: "_Places | None" = None
+    given: Sequence[tuple[str, str]] = ()
+    source: str = ""
+    base: int = 0
+    places: "_Places | None" = None
 
     @property
     def names(self) -> list[str]:
         """The names of all attributes of a start tag."""
-        return [name for name, _ in self._given]
+        return [name for name, _ in self.given]
 
     @property
     def values(self) -> list[str]:
         """The values of all attributes, "" for those without."""
-        return [value for _, value in self._given]
+        return [value for _, value in self.given]
 
     @property
     def attributes(self) -> dict[str, Attribute]:
         """The attributes that have a value; none when they cannot be located with certainty."""
-        if not self._given or self._places is None:
+        if not self.given or self.places is None:
             return {}
-        return _attributes(self._source, self._given, self._base, self._places)
+        return _attributes(self.source, self.given, self.base, self.places)
 
     def attribute(self, name: str) -> Attribute | None:
         """Gives an attribute that has a value and a place, None when there is none."""

@@ -51,10 +51,12 @@ def test_quotes_and_letters_of_a_style_are_escaped():
     "html",
     [
         "<style>b{color:red}</style>" + "<div>" * 20_000,
-        "<style>b{color:red}</style>" + "<b><table><tr><td></b></td></tr></table>" * 20_000,
+        "<style>b{color:red}</style>" + "<b><table><tr><td></b></td></tr></table>" * 2000,
         "<style>b{color:red}</style><svg><style>" + "<g>" * 20_000,
-        "<style>b{color:red}</style><svg>" + "<g><![CDATA[x></g>]]>" * 20_000,
+        "<style>b{color:red}</style><svg>" + "<g><![CDATA[x></g>]]>" * 5000,
         "<style>b{color:red}</style><noscript>" + "<div>" * 20_000 + "</noscript>",
+        "<style>p{background:" + "x" * 20_000 + "}</style>" + "<p>x</p>" * 2000,
+        "<style>p{background:" + "x" * 60_000 + "}</style>" + "<p>x</p>" * 2000,
         "<style>" + "".join(f".c{n}{{color:red}}" for n in range(3000)) + "</style>" + "<p>x</p>" * 3000,
     ],
 )
