@@ -1,11 +1,13 @@
 """Letters: a document filled in for a reader, and written as MIME."""
 
+import base64
 import email
 import json
 from datetime import UTC, datetime
 from email.policy import default
 from typing import Any
 
+import dkim
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,6 +28,7 @@ from smtpeter.content.template.compile import compile_document
 from smtpeter.content.template.problem import TemplateError
 from smtpeter.content.template.reading import Resource
 from smtpeter.model.parts import Mailbox
+from smtpeter.wire.dkim import generate, load_private_key, public_record
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FERRY = {
@@ -206,6 +209,28 @@ def test_images_are_embedded_under_their_content_id() -> None:
     image = related.get_payload()[-1]
     assert (image["content-id"], image.get_content_type()) == ("<one>", "image/png")
     assert made.html(None, {url: "cid:one"}).count("cid:one") == 1
+
+
+def test_message_has_the_signatures_that_the_document_asks_for_in_their_order() -> None:
+    key = base64.b64encode(generate("rsa-sha256")).decode()
+    entries = [
+        {"domain": "b.example", "selector": "s", "key": key, "priority": 2},
+        {"domain": "a.example", "selector": "s", "key": key, "priority": 1},
+        {"domain": "c.example", "selector": "s", "key": base64.b64encode(b"\x30\x82" + bytes(300)).decode()},
+    ]
+    made = letter(FERRY, dkim=entries)
+    now = datetime.now(UTC)  # the verifier looks at the clock
+    converted = convert(made, Format.MIME, values(), {}, date=now, domain="gate.example.com")
+    message = email.message_from_bytes(converted.content, policy=default)
+    found = [field.partition(" d=")[2].partition(";")[0] for field in message.get_all("dkim-signature")]
+    assert found == ["a.example", "b.example"]
+    assert [(one.code, one.path) for one in converted.problems] == [("dkim-invalid", "/dkim")]
+    records = {
+        f"s._domainkey.{name}.": public_record(load_private_key(base64.b64decode(key))).encode() for name in found
+    }
+    verifier = dkim.DKIM(converted.content)
+    assert verifier.verify(0, dnsfunc=lambda name, timeout=5: records[name.decode()])
+    assert verifier.verify(1, dnsfunc=lambda name, timeout=5: records[name.decode()])
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,9 @@ def _message(
         raise TemplateError(*failed)
     # nobody is sent this, so its name needs no chance: it is that of its content and moment
     name = hashlib.sha256(f"{date.isoformat()} {mail.html}".encode("utf-8", "replace")).hexdigest()[:24]
-    content = write_message(mail, embeds, date=date, message_id=f"{name}@{domain}")
-    return Converted(content, (*letter.compiled.problems, *mail.problems, *problems))
+    signers, faults = letter.signing
+    content = write_message(mail, embeds, date=date, message_id=f"{name}@{domain}", signers=signers)
+    return Converted(content, (*letter.compiled.problems, *mail.problems, *problems, *faults))
 
 
 def _images(letter: Letter, resources: Resources) -> tuple[dict[str, Resource], dict[str, str], tuple[Problem, ...]]:

@@ -11,6 +11,7 @@ mailbox (B1). Raises TagError.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from smtpeter.content.letter.signing import signers_of
 from smtpeter.content.letter.values import Values
 from smtpeter.content.personalize import PersonalizationError, Template, clean_header, compile_text
 from smtpeter.content.template.compile import Compiled
@@ -19,6 +20,7 @@ from smtpeter.content.template.problem import Problem, shown
 from smtpeter.content.template.tags import has_tag, without_tags
 from smtpeter.model.address import AddressError, parse_address
 from smtpeter.model.parts import Mailbox
+from smtpeter.wire.dkim import Signer
 from smtpeter.wire.mailboxes import parse_mailbox
 
 _CONTENT = "/content"
@@ -56,6 +58,14 @@ class Letter:
     def __init__(self, compiled: Compiled) -> None:
         self.compiled = compiled
         self._templates: dict[str, Template] = {}
+        self._signing: tuple[tuple[Signer, ...], tuple[Problem, ...]] | None = None
+
+    @property
+    def signing(self) -> tuple[tuple[Signer, ...], tuple[Problem, ...]]:
+        """The signers of the document's own keys, and what is wrong with those that cannot sign."""
+        if self._signing is None:  # loading keys is dear
+            self._signing = signers_of(self.compiled.signatures)
+        return self._signing
 
     def mail(self, values: Values | None, images: Mapping[str, str] | None = None) -> Mail:
         """Gives the mail; in its HTML `images` exchanges URLs, as written, for instance for `cid:…`."""

@@ -7,7 +7,7 @@ Message-ID come in, so that the rest is the same each time.
 RFC 5322 3.6. Raises ValueError when a header would break (B1).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from smtpeter.content.attachments import complete, file_name
@@ -18,6 +18,7 @@ from smtpeter.content.template.problem import Problem
 from smtpeter.content.template.reading import Resource
 from smtpeter.model.parts import Attachment, Mailbox, Parts
 from smtpeter.model.refusal import Refused
+from smtpeter.wire.dkim import Signer, sign
 from smtpeter.wire.headers import checked, read_fields, split, write_date, write_field
 from smtpeter.wire.mailboxes import write_list
 
@@ -26,7 +27,12 @@ _NOBODY = Mailbox("nobody@invalid")
 
 
 def write_message(
-    mail: Mail, embeds: Mapping[str, Resource] | None = None, *, date: datetime, message_id: str
+    mail: Mail,
+    embeds: Mapping[str, Resource] | None = None,
+    *,
+    date: datetime,
+    message_id: str,
+    signers: Sequence[Signer] = (),
 ) -> bytes:
     """Gives the whole message with CRLF line ends. `embeds` are the images in it by their Content-ID."""
     files = attachments_of(mail.files)
@@ -40,7 +46,8 @@ def write_message(
     head, content = split(body)
     own = [field.raw for field in read_fields(head) if field.name.startswith(b"content-")]
     fields = [*_fields(mail, date, message_id), *own]
-    return checked(b"".join(fields), len(fields)) + b"\r\n" + content
+    written = checked(b"".join(fields), len(fields))
+    return sign(signers, written, content, date) + written + b"\r\n" + content
 
 
 def _fields(mail: Mail, date: datetime, message_id: str) -> list[bytes]:
