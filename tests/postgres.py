@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
@@ -51,6 +52,10 @@ def _binaries() -> Path | None:
     return None
 
 
+def _options(home: Path) -> str:
+    return f"-h '' -k {home / 'socket'} -c max_connections=200 -c shared_buffers=32MB -c autovacuum=off"
+
+
 def _start(binaries: Path, home: Path) -> None:
     home.chmod(0o711)
     data, socket = home / "data", home / "socket"
@@ -59,8 +64,7 @@ def _start(binaries: Path, home: Path) -> None:
         if os.geteuid() == 0:
             os.chown(folder, _unprivileged()["user"], _unprivileged()["group"])
     _run(binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "-N")
-    options = f"-h '' -k {socket} -c max_connections=200 -c shared_buffers=32MB -c autovacuum=off"
-    _run(binaries / "pg_ctl", "-D", data, "-w", "-t", "50", "-l", data / "log", "-o", options, "start")
+    OwnServer(binaries, home).start()
 
 
 def _stop(binaries: Path, home: Path) -> None:
@@ -125,3 +129,43 @@ async def postgres_url(postgres_server: str) -> AsyncIterator[str]:
     connection = await asyncpg.connect(admin)
     await connection.execute(f"drop database {name} with (force)")
     await connection.close()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnServer:
+    """A server of one test's own, which it may stop and start as it likes. Calls block."""
+
+    binaries: Path
+    home: Path
+
+    @property
+    def url(self) -> str:
+        """Its data base."""
+        return f"postgresql://postgres@/postgres?host={self.home}/socket"
+
+    def stop(self, mode: str) -> None:
+        """Stops it as `pg_ctl -m` does: `fast` ends all sessions in order, `immediate` is a crash."""
+        _run(self.binaries / "pg_ctl", "-D", self.home / "data", "-w", "-t", "50", "-m", mode, "stop")
+
+    def start(self) -> None:
+        """Starts it as it was, and returns when it takes connections."""
+        data = self.home / "data"
+        words = ["-D", data, "-w", "-t", "50", "-l", data / "log", "-o", _options(self.home), "start"]
+        _run(self.binaries / "pg_ctl", *words)
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[OwnServer]:
+    """Gives a running server; one that a killed run left behind is collected by the next, as the shared one is."""
+    binaries = _binaries()
+    if binaries is None:
+        pytest.skip("there are no PostgreSQL binaries that an unprivileged user can run")
+    home = Path(tempfile.gettempdir()) / f"{PREFIX}{uuid.uuid4().hex[:16]}"
+    home.mkdir()
+    with (home / "users").open("a") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        try:
+            _start(binaries, home)
+            yield OwnServer(binaries, home)
+        finally:
+            _stop(binaries, home)

@@ -18,6 +18,11 @@ _POLL_SECONDS = 0.05
 
 _MESSAGES = "select m.id, s.subject, m.recipient, m.state from messages m join sources s on s.id = m.source"
 _EVENTS = "select message, name, fields from events order by seq"
+_ENDS = """
+select s.subject, m.recipient, m.state,
+    (select count(*) from events e where e.message = m.id and e.name in ('delivery', 'failure', 'cancel', 'quarantine'))
+from messages m join sources s on s.id = m.source
+"""
 _OPEN = "select count(*) from messages where stage is not null"
 
 
@@ -42,6 +47,16 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """How one message ended, for runs whose events would be too many to be read."""
+
+    id: str
+    recipient: str
+    state: str
+    terminal_events: int
+
+
+@dataclass(frozen=True, slots=True)
 class Books:
     """The data base of a gateway: an SQLite file, or a URL of PostgreSQL."""
 
@@ -62,6 +77,10 @@ class Books:
             events[message].append((name, json.loads(fields)))
         rows = await self._rows(_MESSAGES)
         return [Record(subject, recipient, state, tuple(events[id])) for id, subject, recipient, state in rows]
+
+    async def ends(self) -> list[End]:
+        """Gives how all messages ended."""
+        return [End(*row) for row in await self._rows(_ENDS)]
 
     async def _rows(self, query: str) -> Sequence[Sequence[Any]]:
         if isinstance(self.place, Path):
