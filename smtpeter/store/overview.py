@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from smtpeter.store.columns import from_ms, to_ms
 from smtpeter.store.lane_reports import lane_reports
 from smtpeter.store.operation import long_read
-from smtpeter.store.stages import HELD, READY, UNROUTED, WAITING
 from smtpeter.store.statement import INT, Plan, Row, Statement
 from smtpeter.store.workers import live_workers
 
@@ -52,9 +51,6 @@ class Overview:
     mta_seen: datetime | None  # the last sign of life of a worker that delivers
 
 
-_ROWS = " union all ".join(
-    f"select lane, stage, due, worker from messages where stage = {stage}" for stage in (WAITING, READY, UNROUTED, HELD)
-)
 # held mail is not due, and what a worker has is due when its booking runs out
 _LANES = (
     "select coalesce(lane, '') as lane, count(*) as messages, "
@@ -62,7 +58,7 @@ _LANES = (
     "sum(case when stage = 0 and worker is not null and due > :now then 1 else 0 end) as booked, "
     "sum(case when stage = 0 and worker is null and due > :now then 1 else 0 end) as later, "
     "min(case when stage <> 3 and due <= :now then due end) as oldest "
-    f"from ({_ROWS}) as waiting group by coalesce(lane, '')"
+    "from messages where stage is not null group by coalesce(lane, '')"
 )
 _COLUMNS = "lane, messages, held, booked, later, oldest"
 _DEPTHS = Statement(

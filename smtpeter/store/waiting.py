@@ -15,7 +15,6 @@ from smtpeter.model.event import Deferral, Event
 from smtpeter.model.message import MessageId
 from smtpeter.store.columns import clean, event_from_json, from_ms, to_json, to_ms
 from smtpeter.store.operation import long_read
-from smtpeter.store.stages import HELD, READY, UNROUTED, WAITING
 from smtpeter.store.statement import INT, TEXT, Plan, Row, Run, Statement
 
 MAX_IDS = 20_000  # that one look for them gives
@@ -125,12 +124,12 @@ def _rows(columns: str, condition: str) -> str:
 
 
 class _Asked:
-    """A question about a selection in two forms: over each partial index, and over messages with certain ids."""
+    """A question about a selection in two forms: over the index of what waits, and over messages with certain ids."""
 
     def __init__(self, sql: str, columns: str, **types: str) -> None:
-        stages = [_rows(columns, f"stage = {stage}") for stage in (WAITING, READY, UNROUTED, HELD)]
+        waiting = _rows(columns, "stage is not null")
         named = _rows(columns, "id in :ids[] and stage is not null")
-        self.waiting = Statement(sql.format(rows=f"({' union all '.join(stages)}) as waiting"), **_CHOICE, **types)
+        self.waiting = Statement(sql.format(rows=f"({waiting}) as waiting"), **_CHOICE, **types)
         self._named = Statement(sql.format(rows=f"({named}) as waiting"), **_CHOICE, ids=TEXT, **types)
 
     def run(self, chosen: Selection, now: datetime, *values: object) -> Run:
