@@ -29,7 +29,7 @@ async def test_send_is_found_under_each_of_its_addresses(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/", "/v2/send", "/v1/send//", "/v1/nothing", "/v1/message", "/v1/text/"]
+    "path", ["/", "/v1", "/v1/", "/v2/send", "/v1/send//", "/v1/nothing", "/v1/message", "/v1/recipient/"]
 )
 async def test_other_addresses_are_not_found(path: str) -> None:
     answer = await House().call("POST", path, json=CALL)
