@@ -236,7 +236,7 @@ def test_check_config_tells_all_mistakes_with_their_lines(tmp_path: Path) -> Non
 
 def test_migrate_says_which_steps_the_schema_has(common: Common, capsys: pytest.CaptureFixture[str]) -> None:
     setup.migrate(common=common)
-    assert printed(capsys) == {"steps": ["1 start", "2 doors", "3 pace"]}
+    assert printed(capsys) == {"steps": ["1 start", "2 doors", "3 pace", "4 content"]}
 
 
 @pytest.mark.parametrize(
