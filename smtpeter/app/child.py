@@ -5,6 +5,7 @@ The line is a pair of sockets that carries single octets, so no word is ever hal
 """
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -19,6 +20,9 @@ from smtpeter.app.start import WORKER, Errand, Start, command
 FIRST_SIGN_SECONDS = 60.0  # from the start of the process to its event loop, on a machine that is busy
 # D12 counts 30 s, which both halves of the drain share (app/house.py); before it a retiring worker serves a little longer
 LEAVE_SECONDS = 50.0
+# Blocks from here on are mapped and given back one by one. glibc raises this bound with the first large block that it
+# gets back, so that each thread which checks passwords would keep the 19 MiB of a check for ever (mallopt(3)).
+MAPPED_FROM_BYTES = 1 << 20
 _HELD_BACK = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
@@ -161,6 +165,13 @@ def _start(errand: Errand) -> "subprocess.Popen[bytes]":
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
     try:
         words = command(WORKER, errand)
-        return subprocess.Popen(words, pass_fds=descriptors, stdin=subprocess.DEVNULL)  # noqa: S603 - this program
+        return subprocess.Popen(  # noqa: S603 - this program
+            words, pass_fds=descriptors, stdin=subprocess.DEVNULL, env=environment()
+        )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def environment() -> dict[str, str]:
+    """Gives the environment of a worker: our own, and how its memory is kept unless that is said already."""
+    return {"MALLOC_MMAP_THRESHOLD_": str(MAPPED_FROM_BYTES)} | os.environ

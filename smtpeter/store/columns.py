@@ -36,19 +36,19 @@ def to_json(value: Any) -> str:
     return _encode(value).decode()
 
 
-# most submissions of an account share these, so that their JSON is made and read once
-@lru_cache(4096)
 def options_to_json(options: Options) -> str:
-    """Gives the stored form."""
+    """Gives the stored form. Options name a moment, so hardly two submissions have the same."""
     return to_json(options)
 
 
-@lru_cache(4096)
+# the messages of one submission share these, so that their JSON is read once
+@lru_cache(256)
 def options_from_json(text: str) -> Options:
     """Reads the stored form."""
     return _options.decode(text)
 
 
+# most submissions of a client share these
 @lru_cache(4096)
 def received_to_json(received: Received) -> str:
     """Gives the stored form."""
