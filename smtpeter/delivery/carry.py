@@ -98,7 +98,8 @@ class Carrier:
         await self._record(
             dispatcher, message, settlement(self.settling, message, attempted, world.clock.now(), world.random())
         )
-        if attempted.verdict.effect is Effect.PAUSE:
+        # a block of one address that no other address could get around is one of all of us
+        if attempted.verdict.effect in (Effect.PAUSE, Effect.NEXT_ADDRESS):
             with contextlib.suppress(StoreUnavailable):  # the next reply will say it again
                 await dispatcher.pause(message, attempted.verdict)
 

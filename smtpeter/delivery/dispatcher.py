@@ -362,6 +362,7 @@ class Dispatcher:
                 careful.add(message.lane)
                 self._return([message])
             elif message.lane not in request.rooms and lane.room() == 0:
+                lane.had_no_room()
                 self._return([message])
             else:
                 self._hold(message)

@@ -22,6 +22,7 @@ from smtpeter.store.claim import Flow
 from smtpeter.world.connection import Connection
 
 WAITING_PER_COURIER = 4  # claimed messages that may wait for each courier
+REMEMBERED_SECONDS = 60.0  # a lane that had no room for what was claimed
 HORIZON_SECONDS = 2.0  # messages that the pace lets go within it may wait here
 FLOWS_ABOVE_FULL = 8  # flows that have nothing in a full lane may put that many messages into it
 
@@ -51,6 +52,7 @@ class Lane:
         self._idle: deque[asyncio.Future[Given | None]] = deque()
         self._couriers: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._remembered_until = 0.0
         self._was_full = False
         self._is_closing = False
 
@@ -121,7 +123,9 @@ class Lane:
         if self._waiting or self._couriers or self.is_careful or self.is_paused:
             return False
         now = self._shared.monotonic()
-        return not self.health.rests(now) and (not self.is_paced or self.pace.is_at_rest(now))
+        if self.health.rests(now) or now < self._remembered_until:
+            return False
+        return not self.is_paced or self.pace.is_at_rest(now)
 
     # --- what happens to it ---------------------------------------------------------------------------------------
 
@@ -138,6 +142,10 @@ class Lane:
             self._timer.cancel()
             self._timer = None
         self._give_out()
+
+    def had_no_room(self) -> None:
+        """More was claimed than there was room for; without this lane in mind the next claim would do so again."""
+        self._remembered_until = self._shared.monotonic() + REMEMBERED_SECONDS
 
     def wake(self) -> None:
         """Ends a rest."""

@@ -162,7 +162,7 @@ async def test_push_back_halves_the_rate_and_it_comes_back(tmp_path: Path) -> No
 
 @in_virtual_time
 async def test_dead_domain_costs_a_few_attempts_and_delays_nobody(tmp_path: Path) -> None:
-    await dead_domain(tmp_path, 2000)
+    await dead_domain(tmp_path, 600)
 
 
 async def dead_domain(folder: Path, count: int) -> None:
