@@ -139,7 +139,7 @@ class Dispatcher:
         self._lookup.nudge()
 
     def hear(self, topic: str) -> None:
-        """Takes note of what another process did: "due", "steering" or "workers"; anything else is not for us."""
+        """Takes note of what was done elsewhere: "due", "steering", "workers" or "wake"; anything else is not for us."""
         match topic:
             case "due":
                 self.nudge()
@@ -147,6 +147,10 @@ class Dispatcher:
                 self._steered.nudge()
             case "workers":
                 self._steered.look_around()
+            case "wake":  # an operator wants it tried now
+                for lane in self._lanes.values():
+                    lane.wake()
+                self.nudge()
 
     # --- what couriers see ----------------------------------------------------------------------------------------
 

@@ -187,8 +187,9 @@ async def flush_all(store: Store, chosen: Selection, now: datetime, most: int | 
         if most is not None and seen >= most:
             return Moved(count, False)
         count += await store.write(flush, Flush(ids, now))
-        store.nudge("due")
+        store.announce("due")
         seen += len(ids)
+    store.announce("wake")
     return Moved(count, True)
 
 

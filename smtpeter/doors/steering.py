@@ -97,14 +97,14 @@ async def keep(store: Store, entry: Entry, way_out: WayOut, now: datetime, posit
     if isinstance(entry, Pause) and entry.until is not None and entry.until <= now:
         raise Unusable("until", "The end of a pause must be a time to come.")
     stored = await store.write(put_entry, NewEntry(await checked(store, entry, way_out), now, position))
-    store.nudge(_TOPIC)
+    store.announce(_TOPIC)
     return stored
 
 
 async def forget(store: Store, kind: Steer, id: int) -> Stored | None:
     """Removes an entry, tells the other processes, and gives it; None when there is none."""
     removed = await store.write(remove_entry, EntryKey(kind, id))
-    store.nudge(_TOPIC)
+    store.announce(_TOPIC)
     return removed
 
 

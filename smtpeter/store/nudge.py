@@ -54,7 +54,7 @@ class Nudges:
         """Calls back with the topic of every nudge from another process; the callback must not raise."""
         self._callbacks.append(callback)
         if len(self._callbacks) == 1:
-            self._channel.listen(self._hear)
+            self._channel.listen(self.hear)
 
     async def close(self) -> None:
         """Sends what was gathered, and ends."""
@@ -77,7 +77,7 @@ class Nudges:
             self._again.discard(topic)
             self._send(topic)
 
-    def _hear(self, topic: str) -> None:
+    def hear(self, topic: str) -> None:
         if len(topic) <= MAX_TOPIC and _TOPIC.match(topic):
             for callback in tuple(self._callbacks):
                 callback(topic)
@@ -99,11 +99,11 @@ class HubChannel:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._heard: Heard | None = None
+        self.heard: Heard | None = None
 
     def listen(self, heard: Heard) -> None:
         """Joins those that are told."""
-        self._heard = heard
+        self.heard = heard
         self._hub.members.append(self)
 
     def send(self, topic: str) -> None:
@@ -115,11 +115,11 @@ class HubChannel:
 
     def tell(self, topic: str) -> None:
         """Hears a topic, unless it has left in the meantime."""
-        if self._heard is not None:
-            self._heard(topic)
+        if self.heard is not None:
+            self.heard(topic)
 
     async def close(self) -> None:
         """Leaves."""
-        if self._heard is not None:
-            self._heard = None
+        if self.heard is not None:
+            self.heard = None
             self._hub.members.remove(self)

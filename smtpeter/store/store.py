@@ -65,6 +65,11 @@ class Store:
         if not self._is_closed:
             self._nudges.nudge(topic)
 
+    def announce(self, topic: str) -> None:
+        """Nudges all processes on this store, and this one too."""
+        self.nudge(topic)
+        self._nudges.hear(topic)
+
     def on_nudge(self, callback: Heard) -> None:
         """Calls back with the topic of every nudge from another process; the callback must not raise."""
         self._nudges.on_nudge(callback)

@@ -36,7 +36,7 @@ class Mailbox:
         """Keeps a message and gives its number; the oldest goes when there are too many."""
         self.folder.mkdir(parents=True, exist_ok=True)
         numbers = self._numbers()
-        number = numbers[-1] + 1 if numbers else 1
+        number = self._claim(numbers[-1] + 1 if numbers else 1, content)
         fields = read_fields(split(content)[0])
         captured = Captured(
             number,
@@ -47,12 +47,22 @@ class Mailbox:
             decode_value(find(fields, b"from") or b""),
             len(content),
         )
-        self._path(number, "eml").write_bytes(content)
         self._path(number, "json").write_bytes(msgspec.json.encode(captured))
         for old in numbers[: max(0, len(numbers) + 1 - self.max_captured)]:
             self._path(old, "json").unlink(missing_ok=True)
             self._path(old, "eml").unlink(missing_ok=True)
         return number
+
+    def _claim(self, number: int, content: bytes) -> int:
+        """Writes the octets under the first number from `number` on that no other process has taken."""
+        while True:
+            try:
+                with self._path(number, "eml").open("xb") as file:
+                    file.write(content)
+            except FileExistsError:
+                number += 1
+            else:
+                return number
 
     def newest(self, count: int) -> list[Captured]:
         """Gives the newest messages, newest first."""

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from smtpeter import __version__
 from smtpeter.config import Config, template
+from smtpeter.delivery.site import shipped_providers, with_more
+from smtpeter.delivery.verdict import read_rows
 from smtpeter.doors.cli.shared import COMMON, Common, config_file, fail, read_config, show, with_store
 from smtpeter.store.migrate import steps_done
 from smtpeter.store.store import Store
@@ -26,7 +28,12 @@ def init(file: Path = Path("smtpeter.toml"), *, common: Common = COMMON) -> None
 
 def check_config(*, common: Common = COMMON) -> None:
     """Reads the configuration and reports all mistakes at once, with line numbers."""
-    read_config(common)
+    delivery = read_config(common).delivery
+    try:
+        read_rows(delivery.rules)
+        with_more(shipped_providers(), {str(name): tuple(hosts) for name, hosts in delivery.providers.items()})
+    except ValueError as error:
+        fail(str(error), 2)
     file = config_file(common)
     where = str(file) if file else "no file: the defaults and the environment"
     show(common, {"file": str(file) if file else None, "valid": True}, f"The configuration is valid ({where}).")
