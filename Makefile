@@ -29,6 +29,7 @@ check: install-dev
 bench: install
 	$(BIN)/python -m bench
 
+# an hour and some minutes; SOAK_MINUTES=5 shortens the run that watches memory, files and threads
 soak: install-dev
 	tests/counterparts.sh
 	$(BIN)/python -m pytest -q -s --timeout 3600 -m soak tests
