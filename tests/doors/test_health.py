@@ -221,7 +221,9 @@ async def test_numbers_tell_what_waits_and_count_what_happened(tmp_path: Path) -
         assert await house.number('smtpeter_lane_messages{lane="mx:\\"odd\\"\\\\lane"}') == 3
         assert await house.number("smtpeter_queue_oldest_due_age_seconds") == 20
         assert await house.number("smtpeter_store_commit_seconds_count") == 2
-        assert await house.number('smtpeter_build_info{version="0.1.0",python="' + platform.python_version() + '"}') == 1
+        assert (
+            await house.number('smtpeter_build_info{version="0.1.0",python="' + platform.python_version() + '"}') == 1
+        )
 
 
 @in_virtual_time
