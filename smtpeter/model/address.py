@@ -51,7 +51,7 @@ class Address:
         return self.domain.startswith("[")
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def parse_domain(text: str) -> str:
     """Gives the domain as lower-case A-labels, without a final dot. Raises AddressError."""
     name = text[:-1] if text.endswith(".") else text
@@ -70,7 +70,7 @@ def parse_domain(text: str) -> str:
     return name.lower()
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def parse_address(text: str) -> Address:
     """Gives the address in `text`, which must hold nothing else: no display name, no angle brackets.
 

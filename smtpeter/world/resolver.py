@@ -29,6 +29,7 @@ from smtpeter.world.seams import Clock, DnsTrouble, MxHost
 MAX_SECONDS = 24 * 3600.0
 MIN_SECONDS = 5.0  # records with TTL 0 would be asked for with every message
 MAX_NEGATIVE_SECONDS = 300.0  # a name that was missing works soon after it is made
+_LEAST_SWEPT = 1024
 TROUBLE_SECONDS = 10.0  # name servers in trouble are left alone for a moment (RFC 2308 7)
 MAX_CACHED = 50_000
 MAX_AT_ONCE = 200  # queries under way; each has a socket
@@ -79,6 +80,7 @@ class _Shelf(Generic[_T]):
     ) -> None:
         self._clock = clock
         self._max_kept = max_kept
+        self._sweep_at = _LEAST_SWEPT  # when so many are kept, those that are over go
         self._find = find
         self._kept: dict[tuple[str, ...], tuple[_T | DnsTrouble, float]] = {}  # until when; oldest first
         self._under_way: dict[tuple[str, ...], asyncio.Task[_T | DnsTrouble]] = {}
@@ -105,6 +107,10 @@ class _Shelf(Generic[_T]):
             except DnsTrouble as trouble:
                 value, seconds = trouble.with_traceback(None), TROUBLE_SECONDS
             self._kept.pop(key, None)
+            if len(self._kept) >= self._sweep_at:
+                now = self._clock.monotonic()
+                self._kept = {k: v for k, v in self._kept.items() if v[1] > now}
+                self._sweep_at = max(_LEAST_SWEPT, 2 * len(self._kept))
             while len(self._kept) >= self._max_kept:
                 del self._kept[next(iter(self._kept))]
             self._kept[key] = value, self._clock.monotonic() + seconds
