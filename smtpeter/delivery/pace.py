@@ -19,7 +19,7 @@ from smtpeter.model.steering import Limits
 
 RECOVERY = timedelta(minutes=10)  # when the limits do not say it
 FLOOR = 1 / 60  # a slowed rate goes no lower: without a try now and then nobody would see that it works again
-LEAST_MEASURED = 10 / 60  # what was sent counts as at least this much: a few messages say little about a rate
+LEAST_MEASURED = 1.0  # what was sent counts as at least this much: a few messages say little about a rate
 DEAF_SECONDS = 10.0  # many connections hear the same push-back at once
 MEASURE_SECONDS = 30.0
 MAX_LAG_SECONDS = 60.0

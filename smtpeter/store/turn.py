@@ -13,7 +13,7 @@ from pathlib import Path
 from smtpeter.store.driver import Executor, Trouble
 
 MAX_WAIT_S = 10.0  # D10 allows 30 s for the answer
-_POLL_S = 0.0005
+_POLL_S = (0.00002, 0.0005)  # a turn is short: look again at once, then less and less often
 
 
 class Turn:
@@ -36,12 +36,14 @@ class Turn:
 
     def _wait(self) -> None:
         deadline = time.monotonic() + MAX_WAIT_S
+        pause, longest = _POLL_S
         try:
             for lock in (self._next, self._turn):
                 while not _try(lock):
                     if time.monotonic() > deadline:
                         raise Trouble(f"Another process has been writing to the data base for {MAX_WAIT_S:.0f} s.")
-                    time.sleep(_POLL_S)
+                    time.sleep(pause)
+                    pause = min(longest, 1.5 * pause)
         finally:
             fcntl.flock(self._next, fcntl.LOCK_UN)
 

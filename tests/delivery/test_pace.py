@@ -302,8 +302,8 @@ def test_rate_after_push_back(limits: Limits, push_backs: list[int], curve: dict
     [
         # half of what was sent; the slowed rate is gone at twice of it
         (1200, {0: 600, 5: 900, 10: 1200, 15: 1800, 20: None}),
-        # hardly anything was sent: it counts as ten a minute
-        (2, {0: 5, 10: 10, 20: None}),
+        # hardly anything was sent: it counts as one a second
+        (2, {0: 30, 10: 60, 20: None}),
     ],
 )
 def test_rate_of_a_lane_without_limits_after_push_back(per_minute: float, curve: dict[int, float | None]) -> None:
