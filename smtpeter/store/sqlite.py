@@ -32,6 +32,7 @@ PAGE_BYTES = 4096  # measured against 8192 and 16384: the least CPU and the smal
 CACHE_KIB = 16 * 1024
 CHECKPOINT_PAGES = 4000  # 16 MiB of log: a checkpoint every few thousand messages
 MAX_LOG_BYTES = 64 << 20  # the log file is cut to this after a burst
+_OPEN_WAIT_MS = 2000  # after a crash one process reads the log again, and keeps the others out meanwhile
 _READ_WAIT_MS = 2000  # only while another process recovers the log after a crash
 
 _KNOWN = Statement("select id from sources where id in :ids[]", ids=TEXT)
@@ -59,6 +60,7 @@ _DISK_ERRORS = (
 def _connect(path: Path, *, is_fast: bool) -> apsw.Connection:
     """Opens a connection and proves its settings (D2)."""
     connection = apsw.Connection(str(path), statementcachesize=256)
+    connection.set_busy_timeout(_OPEN_WAIT_MS)
     synchronous = "NORMAL" if is_fast else "FULL"
     connection.execute(f"pragma page_size = {PAGE_BYTES}")
     mode = connection.pragma("journal_mode", "wal")

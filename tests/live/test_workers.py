@@ -183,7 +183,7 @@ def test_killed_worker_is_replaced_and_its_mail_arrives(new_gateway, open_path):
         os.kill(before[1], signal.SIGKILL)
         os.kill(before[2], signal.SIGKILL)
         until(lambda: set(gateway.workers().values()).isdisjoint(before.values()), "both are replaced", 15, gateway.log)
-        assert [fact["exit_code"] for fact in gateway.facts("worker.died")] == [-9, -9]
+        assert [fact["exit_code"] for fact in gateway.facts("worker.died")] == [-9, -9], gateway.log()
         for id in ids:
             gateway.event(id, "delivery")
         assert set(_subjects(sink)) == {f"mail-{n}" for n in range(6)}

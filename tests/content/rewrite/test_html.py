@@ -217,8 +217,11 @@ def test_hostile_text_costs_linear_time(bait):
     times = []
     for size in (25_000, 100_000):
         html = bait * (size // len(bait))
-        start = time.process_time()
-        compile_html(html, everything)
-        times.append(time.process_time() - start)
+        takes = []
+        for _ in range(3):  # the collector of cycles may run in one of them
+            start = time.process_time()
+            compile_html(html, everything)
+            takes.append(time.process_time() - start)
+        times.append(min(takes))
     assert times[1] < max(0.1, 10 * times[0])
     assert times[1] < 1.0
