@@ -1,7 +1,5 @@
 """From which local address one attempt leaves: picked from the pool, changed when it cannot be used or is not wanted."""
 
-from datetime import timedelta
-
 from smtpeter.delivery.errand import Attempted, Errand
 from smtpeter.delivery.pools import LocalAddress
 from smtpeter.delivery.verdict import Effect
@@ -9,7 +7,6 @@ from smtpeter.model.outcome import State
 from smtpeter.model.steering import Stored
 
 MAX_CHANGES = 3  # of the address in one attempt, because a host wants nothing from the one before
-SET_ASIDE = timedelta(minutes=30)  # when a rule does not say how long
 
 
 class Departure:
@@ -63,8 +60,9 @@ class Departure:
             return True
         if verdict.effect is not Effect.NEXT_ADDRESS:
             return False
+        assert verdict.lasts is not None  # every rule that sets an address aside says how long
         ways = self._errand.ways
-        until = ways.world.clock.monotonic() + (verdict.lasts or SET_ASIDE).total_seconds()
+        until = ways.world.clock.monotonic() + verdict.lasts.total_seconds()
         ways.pools.set_aside(self._errand.message.lane, local.ip, until)
         self._changes_left -= 1
         return self._changes_left >= 0

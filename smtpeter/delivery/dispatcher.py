@@ -12,7 +12,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 
 from smtpeter.delivery.health import START, Health
 from smtpeter.delivery.holdings import BOOKED_AHEAD, Holdings
@@ -42,7 +41,6 @@ EXPIRY_LIMITS = Limits(connections=10)
 ROOM_OF_STRANGERS = START * WAITING_PER_COURIER  # messages claimed at once for a lane that is not known yet
 LET_GO_AT_ONCE = 1000
 LONGEST_REASON = 300
-REST_AFTER_BLOCK = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +90,6 @@ class Dispatcher:
         self._due = asyncio.Event()  # something may be due
         self._is_ready = False  # what steers us is known
         self._is_draining = False
-
-    @property
-    def lanes(self) -> Iterable[Lane]:
-        """The lanes that are at work, wait, or have learned something."""
-        return self._lanes.values()
 
     # --- what intake sees (intake.accept.Onward) ------------------------------------------------------------------
 
@@ -204,7 +197,8 @@ class Dispatcher:
         if self._steered.pause_of_lane(message.lane) is not None:
             return
         now = self._world.clock.now()
-        lasts = (verdict.lasts or REST_AFTER_BLOCK) / self._settings.divisor
+        assert verdict.lasts is not None  # every rule that asks for a pause says how long
+        lasts = verdict.lasts / self._settings.divisor
         reason = f"{verdict.rule}: {verdict.outcome.result.description}"[:LONGEST_REASON]
         log("lane.paused", lane=message.lane, rule=verdict.rule, message=message.id)
         await self._store.write(put_entry, NewEntry(Pause(lane=message.lane, reason=reason, until=now + lasts), now))
@@ -222,9 +216,8 @@ class Dispatcher:
             tasks.create_task(self._lookup.run(lambda: self._is_draining), name="lookup")
             tasks.create_task(self._holdings.push_for_ever(), name="push")
             tasks.create_task(self._steered.follow(self._follow), name="steer")
-            tasks.create_task(
-                report_for_ever(self._store, self._world.clock, self._worker, lambda: self.lanes), name="report"
-            )
+            telling = report_for_ever(self._store, self._world.clock, self._worker, self._lanes.values)
+            tasks.create_task(telling, name="report")
 
     async def drain(self, seconds: float) -> None:
         """Takes nothing new, lets what is in flight end, and hands back what was not begun (D12)."""
@@ -307,7 +300,7 @@ class Dispatcher:
         if len(messages) < limit:
             got = Counter(message.lane for message in messages)
             emptied = {key for key, allowed in request.rooms.items() if got[key] < allowed and key not in request.taken}
-            self._behind -= emptied | (self._behind - set(self._lanes))
+            self._behind = {key for key in self._behind if key in self._lanes and key not in emptied}
             for lane in careful:
                 lane.is_careful = False
         await self._lay_into_lanes(messages, request)

@@ -45,11 +45,6 @@ class Address:
         """False when handing it on needs SMTPUTF8."""
         return self.local.isascii()
 
-    @property
-    def is_literal(self) -> bool:
-        """True for `user@[192.0.2.1]`."""
-        return self.domain.startswith("[")
-
 
 @lru_cache(maxsize=4096)
 def parse_domain(text: str) -> str:

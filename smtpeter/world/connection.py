@@ -58,7 +58,6 @@ class Connection:
         "_must_reset",
         "durations",
         "extensions",
-        "idle_since",
         "is_reusable",
         "messages_sent",
         "remote",
@@ -77,7 +76,6 @@ class Connection:
         self.durations = durations  # of the introduction
         self.messages_sent = 0  # transactions begun
         self.is_reusable = True
-        self.idle_since = driver.clock.monotonic()  # when it was last used, on the clock
 
     @classmethod
     async def open(
@@ -144,7 +142,6 @@ class Connection:
         except BaseException:
             self.abort()
             raise
-        self.idle_since = self._driver.clock.monotonic()
         self._must_reset = ending.must_reset
         self.is_reusable = ending.is_reusable and self._driver.is_in_step
         if not self.is_reusable:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.gateway import Gateway, running
-from tests.live.receivers import open_folder
+from tests.live.receivers import Postfix, open_folder, postfix
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +22,20 @@ def strict_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
     folder = tmp_path_factory.mktemp("strict")
     strict = Gateway(folder, DEVELOPMENT__APPROVE_ALL="false", SMTP__ALLOW_INSECURE_AUTH="false")
     with running(strict) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Postfix]:
+    """A Postfix that takes mail for its own domain."""
+    with postfix() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def relay(receiver: Postfix, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway that hands everything to Postfix."""
+    with running(Gateway(tmp_path_factory.mktemp("relay"), "--smart-host", receiver.place)) as started:
         yield started
 
 

@@ -2,30 +2,14 @@
 
 import email
 import email.policy
-from collections.abc import Iterator
-
-import pytest
 
 from tests.live.clients import logged_in, mail, queued_id
-from tests.live.gateway import Gateway, an_address, running
-from tests.live.receivers import Postfix, postfix
+from tests.live.gateway import an_address
+from tests.live.receivers import Postfix
 from tests.live.waiting import until
 
 JANE = f"jane@{Postfix.DOMAIN}"
 JOE = f"joe@{Postfix.DOMAIN}"
-
-
-@pytest.fixture(scope="module")
-def receiver() -> Iterator[Postfix]:
-    with postfix() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def relay(receiver: Postfix, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A gateway that hands everything to Postfix."""
-    with running(Gateway(tmp_path_factory.mktemp("relay"), "--smart-host", receiver.place)) as started:
-        yield started
 
 
 def notices(server: Postfix, mark: str) -> list[email.message.EmailMessage]:

@@ -12,26 +12,13 @@ import pytest
 from tests.live.clients import logged_in, mail, queued_id
 from tests.live.gateway import Gateway, an_address, running
 from tests.live.programs import program, run
-from tests.live.receivers import Dump, Postfix, SmtpSink, postfix, smtp_sink
+from tests.live.receivers import Dump, Postfix, SmtpSink, smtp_sink
 from tests.live.verifiers import assert_verified, development_records, dkimpy_verifies
 from tests.live.waiting import free_port, until
 
 JANE = f"jane@{Postfix.DOMAIN}"
 JOE = f"joe@{Postfix.DOMAIN}"
 NOBODY = f"nobody@{Postfix.DOMAIN}"
-
-
-@pytest.fixture(scope="module")
-def receiver() -> Iterator[Postfix]:
-    with postfix() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def relay(receiver: Postfix, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A gateway that hands everything to Postfix."""
-    with running(Gateway(tmp_path_factory.mktemp("relay"), "--smart-host", receiver.place)) as started:
-        yield started
 
 
 def in_mailbox(server: Postfix, user: str, mark: str) -> email.message.EmailMessage:

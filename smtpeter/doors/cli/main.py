@@ -15,6 +15,26 @@ from smtpeter.doors.cli.shared import COMMON, Common, config_file, fail, read_co
 
 ROLES = ("smtp", "api", "mta")
 MAX_WORKERS = 256
+GROUPS = (
+    people.account,
+    people.token,
+    people.login,
+    users.user,
+    people.domain,
+    suppressions.suppression,
+    templates.template,
+    queue,
+)
+VERBS = (
+    setup.init,
+    setup.check_config,
+    setup.migrate,
+    setup.version,
+    process.reload,
+    mail.send,
+    mail.message,
+    mail.why,
+)
 
 
 def run(serve: Callable[..., None]) -> None:
@@ -76,29 +96,8 @@ def run(serve: Callable[..., None]) -> None:
             watchdog_seconds=watchdog_seconds,
         )
 
-    groups = (
-        people.account,
-        people.token,
-        people.login,
-        users.user,
-        people.domain,
-        suppressions.suppression,
-        templates.template,
-        queue,
-    )
-    for group in groups:
-        app.command(group)
-    for verb in (
-        setup.init,
-        setup.check_config,
-        setup.migrate,
-        setup.version,
-        process.reload,
-        mail.send,
-        mail.message,
-        mail.why,
-    ):
-        app.command(verb)
+    for command in (*GROUPS, *VERBS):
+        app.command(command)
     try:
         app()
     except BrokenPipeError:
