@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import pytest
 
+from bench.gateway import free_ports
+
 T = TypeVar("T")
 
 PAUSE_SECONDS = 0.02
@@ -27,9 +29,8 @@ def until(look: Callable[[], T | None], what: str, seconds: float = 15.0, tell: 
 
 
 def free_port() -> int:
-    """Gives a port of 127.0.0.1 that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
+    """Gives a port of 127.0.0.1 that nobody listens on, and that nobody gets who asks for just any port."""
+    return free_ports(1)[0]
 
 
 def listens(port: int) -> bool:
