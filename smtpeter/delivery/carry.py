@@ -1,21 +1,23 @@
 """The life of a courier: take a message, attempt it, settle it, and so on over one kept connection.
 
 This is a worker's item boundary: whatever goes wrong with one message is logged with its id and ends there. Its claim
-then runs out, it comes up again, and after three such ends it is set aside (D11).
+then runs out and it comes up again. A worker that dies leaves many messages behind, of which at most one is the reason:
+those that were there at two deaths in a row are carried one at a time, and one that ends three workers alone is set
+aside (D11).
 """
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import partial
 
 from smtpeter.content.render import Rendered, render
 from smtpeter.delivery.attempt import KeyUnavailable, Misrouted, Ways, Withheld, attempt, is_expiry, unsigned
 from smtpeter.delivery.dispatcher import Dispatcher
 from smtpeter.delivery.lane import Courier
-from smtpeter.delivery.settle import MAX_UNSETTLED, Settling, quarantine, settlement
+from smtpeter.delivery.settle import MAX_STRIKES, Settling, quarantine, settlement
 from smtpeter.delivery.told import tell
 from smtpeter.delivery.verdict import Effect
 from smtpeter.model.account import AccountId
@@ -30,6 +32,9 @@ from smtpeter.wire.dsn import Action
 from smtpeter.world.log import log, log_trouble
 
 STORE_RETRY_SECONDS = 1.0  # between tries to record a result (D9)
+SUSPECT = 2  # claims without a result after which a message is carried alone
+ALONE_WAIT_SECONDS = 5.0  # until another suspect has ended
+ALONE_AGAIN = timedelta(minutes=1)
 
 SignersFor = Callable[[AccountId, str], Awaitable[tuple[Signer, ...]]]
 
@@ -45,6 +50,7 @@ class Carrier:
     hostname: str
     idle_seconds: float
     shows_client: bool
+    alone: asyncio.Lock = field(default_factory=asyncio.Lock)  # of the suspect that is under way
 
     async def live(self, dispatcher: Dispatcher, courier: Courier) -> None:
         """Carries the messages of a lane until there are no more for a while."""
@@ -57,12 +63,31 @@ class Carrier:
             while isinstance(self.store.health, Unhealthy):  # noqa: ASYNC110
                 await asyncio.sleep(STORE_RETRY_SECONDS)
             try:
-                await self._carry(dispatcher, courier, message)
+                carry = self._carry if message.unsettled < SUSPECT else self._carry_alone
+                await carry(dispatcher, courier, message)
             except Exception:
                 log_trouble("delivery.trouble", message=message.id, lane=courier.lane.key)
                 dispatcher.done(message)
                 courier.abort()
         await courier.leave()
+
+    async def _carry_alone(self, dispatcher: Dispatcher, courier: Courier, message: Message) -> None:
+        """Carries a suspect while no other one is under way, so that one more death counts against this one only."""
+        try:
+            async with asyncio.timeout(ALONE_WAIT_SECONDS):
+                await self.alone.acquire()
+        except TimeoutError:
+            courier.not_begun()
+            await dispatcher.postpone(message, ALONE_AGAIN)
+            return
+        try:
+            if message.strikes >= MAX_STRIKES or await dispatcher.strike(message):
+                await self._carry(dispatcher, courier, message)
+            else:
+                courier.not_begun()
+                dispatcher.done(message)
+        finally:
+            self.alone.release()
 
     async def _carry(self, dispatcher: Dispatcher, courier: Courier, message: Message) -> None:
         world = self.ways.world
@@ -70,7 +95,7 @@ class Carrier:
             courier.not_begun()
             dispatcher.done(message)  # the booking ran out while it waited here: it is another's now
             return
-        if message.unsettled >= MAX_UNSETTLED:
+        if message.strikes >= MAX_STRIKES:
             await self._record(dispatcher, message, quarantine(self.settling, message, world.clock.now()))
             return
         try:

@@ -12,6 +12,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from smtpeter.delivery.health import START, Health
 from smtpeter.delivery.holdings import BOOKED_AHEAD, Holdings
@@ -26,7 +27,21 @@ from smtpeter.delivery.wait import POLL_SECONDS, set_or_after
 from smtpeter.model.message import Message, Recipient, Submission
 from smtpeter.model.outcome import Deferred, Delivered, Scope
 from smtpeter.model.steering import Limits, Pause, Stored
-from smtpeter.store.booking import Booking, Held, HoldBack, LetGo, Relane, Release, hold_back, let_go, relane, release
+from smtpeter.store.booking import (
+    Booking,
+    Held,
+    HoldBack,
+    LetGo,
+    Postpone,
+    Relane,
+    Release,
+    hold_back,
+    let_go,
+    postpone,
+    relane,
+    release,
+    strike,
+)
 from smtpeter.store.claim import ClaimRequest, ExpiredRequest, claim, claim_expired
 from smtpeter.store.operation import StoreUnavailable
 from smtpeter.store.queue import NextDueQuery, first_expiry, next_due
@@ -172,6 +187,16 @@ class Dispatcher:
         """Hands a message back until a pause ends."""
         await self._store.write(hold_back, HoldBack((_held(message),), pause.id))
         self.done(message)
+
+    async def postpone(self, message: Message, wait: timedelta) -> None:
+        """Hands a message back for a while."""
+        until = self._world.clock.now() + wait / self._settings.divisor
+        await self._store.write(postpone, Postpone(_held(message), until))
+        self.done(message)
+
+    async def strike(self, message: Message) -> bool:
+        """Notes that a message is about to be carried alone; False when it is another's now."""
+        return await self._store.write(strike, _held(message))
 
     def learn(self, message: Message, verdict: Verdict) -> None:
         """Lets the lane of a message learn from what its attempt came to."""

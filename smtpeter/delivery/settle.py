@@ -18,7 +18,7 @@ from smtpeter.store.accept import AcceptItem
 from smtpeter.store.settle import Settlement
 from smtpeter.wire.dsn import Action
 
-MAX_UNSETTLED = 3  # claims without a result after which a message is set aside (D11)
+MAX_STRIKES = 3  # claims of a message alone that ended without a result, after which it is set aside (D11)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +95,16 @@ def _deferral(
         due=due,
         events=(_told(Deferral, message, verdict),),
         is_delay_told=notice is not None,
+        is_doubtful=_is_uncertain(message, outcome.result),
         notice=notice,
     )
 
 
 def quarantine(settling: Settling, message: Message, now: datetime) -> Settlement:
     """Gives the settlement that sets aside a message which several claims did not bring to a result."""
-    reason = f"{message.unsettled} attempts ended without a result; the worker died or hung each time."
+    reason = (
+        f"{message.strikes} attempts of this message alone ended without a result; the worker died or hung each time."
+    )
     return Settlement(
         message.id,
         message.claim,
@@ -135,7 +138,14 @@ def _told(kind: type[Told], message: Message, verdict: Verdict) -> Told:
         tls_verified=tls.is_verified if tls else False,
         durations=" ".join(f"{stage}={seconds:.3f}" for stage, seconds in result.durations.items()),
         transcript="\n".join(result.transcript),
-        # a claim before this one ended without a result: its worker may have sent the message (D5)
-        uncertain=result.is_uncertain or (message.unsettled > 0 and result.state is not State.PROCESS),
+        uncertain=_is_uncertain(message, result),
         rule=verdict.rule,
     )
+
+
+def _is_uncertain(message: Message, result: Result) -> bool:
+    """True when the message may have been delivered before, or now without our knowing (D5).
+
+    A claim that ended without a result was that of a worker which may have sent it.
+    """
+    return result.is_uncertain or message.is_doubtful or (message.unsettled > 0 and result.state is not State.PROCESS)

@@ -170,7 +170,8 @@ class Message:
     """One claimed message: a submission for one recipient, with all that rendering and delivery need.
 
     `claim` is the number under which this worker holds it, `attempt` the number of connections begun before (from 0),
-    `unsettled` the claims before this one that ended without a result (a worker died: the next try is uncertain, D5).
+    `unsettled` the claims since its last result that ended without one (a worker died: the next try is uncertain, D5),
+    `strikes` those among them in which it was carried alone. `is_doubtful`: an attempt before may have delivered it.
     """
 
     id: MessageId
@@ -190,3 +191,5 @@ class Message:
     unsettled: int
     source: Source = field(repr=False)
     is_delay_told: bool = False
+    strikes: int = 0
+    is_doubtful: bool = False

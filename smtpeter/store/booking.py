@@ -63,6 +63,14 @@ class HoldBack:
 
 
 @dataclass(frozen=True, slots=True)
+class Postpone:
+    """Hands back a claimed message until a later time."""
+
+    held: Held
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class LetGo:
     """The pauses that are in force; what others hold back is made ready, up to `limit` messages."""
 
@@ -89,7 +97,7 @@ _RELEASE = Statement(
 
 _RELANE = Statement(
     "update messages set due = :now, stage = case when :lane is null then 2 else 1 end, lane = :lane, "
-    "unsettled = unsettled - 1, worker = null {rows} "
+    "unsettled = unsettled - 1, strikes = 0, worker = null {rows} "
     "where id = :id and claim = :claim and worker is not null returning id",
     now=INT,
     lane=TEXT,
@@ -98,9 +106,24 @@ _RELANE = Statement(
 )
 
 _HOLD_BACK = Statement(
-    "update messages set stage = 3, pause = :pause, unsettled = unsettled - 1, worker = null {rows} "
+    "update messages set stage = 3, pause = :pause, unsettled = unsettled - 1, strikes = 0, worker = null {rows} "
     "where id = :id and claim = :claim and worker is not null returning id",
     pause=INT,
+    id=TEXT,
+    claim=INT,
+)
+
+_POSTPONE = Statement(
+    "update messages set due = :until, stage = 0, unsettled = unsettled - 1, worker = null {rows} "
+    "where id = :id and claim = :claim and worker is not null returning id",
+    until=INT,
+    id=TEXT,
+    claim=INT,
+)
+
+_STRIKE = Statement(
+    "update messages set strikes = strikes + 1 {rows} where id = :id and claim = :claim and worker is not null "
+    "returning id",
     id=TEXT,
     claim=INT,
 )
@@ -153,6 +176,20 @@ def hold_back(items: list[HoldBack]) -> Plan[list[None]]:
     if rows:
         yield _HOLD_BACK.many(rows)
     return [None] * len(items)
+
+
+@operation
+def postpone(items: list[Postpone]) -> Plan[list[None]]:
+    """Takes messages out of the queue until a time; like `release` it is no attempt."""
+    yield _POSTPONE.many([(to_ms(item.until), item.held.id, item.held.claim) for item in items])
+    return [None] * len(items)
+
+
+@operation
+def strike(items: list[Held]) -> Plan[list[bool]]:
+    """Notes that messages are about to be carried alone, which counts until they have a result; False: claim lost."""
+    updated = {row[0] for row in (yield _STRIKE.many([(held.id, held.claim) for held in items]))}
+    return [held.id in updated for held in items]
 
 
 @single

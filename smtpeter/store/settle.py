@@ -40,17 +40,20 @@ class Settlement:
     events: tuple[Event, ...] = ()
     sent: Sent | None = None
     is_delay_told: bool = False
+    is_doubtful: bool = False  # the message may have been delivered although that is not the result
     notice: AcceptItem | None = None
 
 
 _SETTLE = Statement(
-    "update messages set state = :state, stage = :stage, due = :due, attempt = :attempt, unsettled = 0, worker = null, "
+    "update messages set state = :state, stage = :stage, due = :due, attempt = :attempt, unsettled = 0, strikes = 0, worker = null, "
+    "doubtful = case when :doubtful = 1 then 1 else doubtful end, "
     "told_delay = case when :told = 1 then 1 else told_delay end, settled = :settled {rows} "
     "where id = :id and claim = :claim and worker is not null returning id",
     state=TEXT,
     stage=INT,
     due=INT,
     attempt=INT,
+    doubtful=INT,
     told=INT,
     settled=INT,
     id=TEXT,
@@ -99,6 +102,7 @@ def _settle_row(item: Settlement) -> tuple[object, ...]:
         None if item.due is None else WAITING,
         None if item.due is None else to_ms(item.due),
         item.attempt,
+        1 if item.is_doubtful else 0,
         1 if item.is_delay_told else 0,
         to_ms(item.at) if is_final else None,
         item.id,

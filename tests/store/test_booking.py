@@ -3,19 +3,22 @@
 from smtpeter.store.booking import (
     HoldBack,
     LetGo,
+    Postpone,
     Push,
     Relane,
     Release,
     hold_back,
     let_go,
+    postpone,
     push,
     relane,
     release,
+    strike,
 )
 from smtpeter.store.settle import settle
 from smtpeter.store.store import Store
 from smtpeter.store.unrouted import UnroutedRequest, unrouted
-from tests.store.mail import after, claim, delivered, fill, held
+from tests.store.mail import after, claim, deferred, delivered, fill, held
 
 
 async def test_pushed_booking_keeps_others_away(store: Store) -> None:
@@ -52,6 +55,28 @@ async def test_released_message_is_due_at_once_and_no_claim_counts(store: Store)
     (again,) = await claim(store, at=1)
     assert (again.claim, again.attempt, again.unsettled) == (2, 0, 0)
     assert not await store.write(settle, delivered(message))
+
+
+async def test_postponed_message_is_due_then_and_no_claim_counts(store: Store) -> None:
+    await fill(store, 1)
+    (message,) = await claim(store)
+    await store.write(postpone, Postpone(held(message), after(10)))
+    assert await claim(store, at=9) == []
+    (again,) = await claim(store, at=10)
+    assert (again.claim, again.attempt, again.unsettled) == (2, 0, 0)
+
+
+async def test_strikes_count_until_there_is_a_result(store: Store) -> None:
+    await fill(store, 1)
+    (message,) = await claim(store)
+    assert message.strikes == 0
+    assert await store.write(strike, held(message))
+    (again,) = await claim(store, at=50)
+    assert (again.strikes, again.unsettled) == (1, 1)
+    assert not await store.write(strike, held(message)), "that claim is lost"
+    await store.write(settle, deferred(again))
+    (later,) = await claim(store, at=1000)
+    assert (later.strikes, later.unsettled) == (0, 0)
 
 
 async def test_release_of_a_lost_claim_changes_nothing(store: Store) -> None:

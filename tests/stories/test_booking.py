@@ -145,13 +145,13 @@ async def test_d8_a_machine_that_starts_again_goes_on_with_its_own_work_at_once(
 
 
 @in_virtual_time
-async def test_d11_a_message_that_kills_its_worker_three_times_is_set_aside(tmp_path: Path) -> None:
+async def test_d11_a_message_that_kills_three_workers_alone_is_set_aside(tmp_path: Path) -> None:
     async with Story(tmp_path) as story:
         host = story.host("example.com")
-        host.silence("data", match="", times=3)
+        host.silence("data", match="", times=5)
         gateway = await story.start()
         (id,) = await gateway.send("ann@example.com")
-        for _ in range(3):
+        for _ in range(5):
             await story.idle(timedelta(seconds=10))
             gateway.process.power_off()
             await gateway.process.clear_away()
@@ -162,8 +162,43 @@ async def test_d11_a_message_that_kills_its_worker_three_times_is_set_aside(tmp_
         assert (await gateway.record(id)).state is MessageState.QUARANTINED
         last = (await gateway.events(id))[-1].event
         assert isinstance(last, Quarantine)
-        assert last.reason.startswith("3 attempts ended without a result")
+        assert last.reason.startswith("3 attempts of this message alone ended without a result")
         assert [message.recipients for message in host.messages] == [("bob@example.com",)]
+
+
+@in_virtual_time
+async def test_d11_messages_that_were_only_near_are_not_set_aside(tmp_path: Path) -> None:
+    async with Story(tmp_path) as story:
+        host = story.host("example.com")
+        host.silence("data", match="", times=24)
+        gateway = await story.start()
+        ids = await gateway.send(*(f"u{n}@example.com" for n in range(20)))
+        for _ in range(6):
+            await story.idle(timedelta(seconds=3))
+            gateway.process.power_off()
+            await gateway.process.clear_away()
+            gateway = await story.start()
+        await gateway.settled(*ids, within=timedelta(hours=1))
+        states = [(await gateway.record(id)).state for id in ids]
+        assert states.count(MessageState.QUARANTINED) <= 1
+        assert states.count(MessageState.DELIVERED) >= 19
+
+
+@in_virtual_time
+async def test_d5_a_doubt_lasts_over_a_deferral(tmp_path: Path) -> None:
+    async with Story(tmp_path) as story:
+        host = story.host("example.com")
+        host.silence("rcptto", times=1)
+        gateway = await story.start()
+        (id,) = await gateway.send("ann@example.com")
+        await story.idle(timedelta(seconds=5))
+        gateway.process.power_off()
+        await gateway.process.clear_away()
+        host.on("rcptto", "451 4.2.0 not now", times=1)
+        gateway = await story.start()
+        await gateway.settled(id, within=timedelta(hours=1))
+        told = [record.event for record in await gateway.events(id)]
+        assert [(event.name, event.uncertain) for event in told[1:]] == [("deferral", True), ("delivery", True)]
 
 
 # --- the drain ------------------------------------------------------------------------------------------------------

@@ -7,6 +7,10 @@ alter table messages add column pause integer;
 create index messages_held on messages (pause) where stage = 3;
 create index messages_expires on messages (expires) where stage is not null;
 
+-- strikes: claims of this message alone that ended without a result. doubtful 1: an earlier attempt may have delivered it.
+alter table messages add column strikes integer not null default 0;
+alter table messages add column doubtful integer not null default 0;
+
 -- Entries of model/steering.py. until: when a pause ends.
 create table steering (
     id integer primary key autoincrement,
