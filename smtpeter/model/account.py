@@ -30,6 +30,16 @@ class Features:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountSettings:
+    """What concerns all mail of an account. `manageunsubscribe` names the streams whose readers leave through us."""
+
+    autotext: bool = True  # a mail with HTML alone gets a text part
+    trackplaintext: bool = False
+    trackimages: bool = True
+    manageunsubscribe: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """The tenant. A suspended account has `suspended` set to the reason."""
 
@@ -38,6 +48,7 @@ class Account:
     suspended: str = ""
     approve_all: bool = False  # every From domain counts as approved (development mode)
     features: Features = Features()
+    settings: AccountSettings = AccountSettings()
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,8 +83,56 @@ class Suppression:
     reason: str
 
 
-Event = Accepted | Delivery | Deferral | Failure | Cancel | Quarantine | Suppression
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    """A picture of the mail was asked for: somebody, or a machine, opened it.
 
-EVENT_CLASSES: dict[str, type[Event]] = {
-    c.name: c for c in (Accepted, Delivery, Deferral, Failure, Cancel, Quarantine, Suppression)
-}
+    `headers` is the header section of the request, `protocol` as "HTTP/1.1"; the places are "" when they are not known.
+    """
+
+    name: ClassVar[str] = "open"
+    headers: str
+    ip: str
+    protocol: str
+    city: str = ""
+    countryname: str = ""
+    countrycode: str = ""
+    regioncode: str = ""
+    useragent: str = ""
+    referer: str = ""
+    machine: bool = False  # a proxy, prefetcher or scanner rather than a reader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Click:
+    """A link of the mail was followed: `url` as it stood in the mail that was sent, `destination` where it leads."""
+
+    name: ClassVar[str] = "click"
+    headers: str
+    ip: str
+    protocol: str
+    url: str
+    destination: str
+    city: str = ""
+    countryname: str = ""
+    countrycode: str = ""
+    regioncode: str = ""
+    useragent: str = ""
+    referer: str = ""
+    machine: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    """The recipient left the list: on our page ("page"), or by a button of the mail program ("oneclick", RFC 8058)."""
+
+    name: ClassVar[str] = "unsubscribe"
+    ip: str
+    useragent: str
+    way: str
+
+
+Event = Accepted | Delivery | Deferral | Failure | Cancel | Quarantine | Suppression | Open | Click | Unsubscribe
+
+_CLASSES = (Accepted, Delivery, Deferral, Failure, Cancel, Quarantine, Suppression, Open, Click, Unsubscribe)
+EVENT_CLASSES: dict[str, type[Event]] = {c.name: c for c in _CLASSES}

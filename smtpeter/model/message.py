@@ -63,17 +63,26 @@ class Dsn:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """One forward path. `address` is the normal form that is used on the wire; `given` as the client wrote it."""
+    """One forward path. `address` is the normal form that is used on the wire; `given` as the client wrote it.
+
+    `data` is a JSON object of values for this recipient alone, "" when there is none.
+    """
 
     address: str
     domain: str
     given: str = ""
     dsn: Dsn = Dsn()
+    data: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What applies to every message of a submission."""
+    """What applies to every message of a submission.
+
+    `template` is the number of the template that it was made from, 0 for a document of the call's own. `tracking` is
+    scheme and host of tracked addresses, "" when nothing can be tracked. The rest are settings of the account at the
+    time of acceptance, so that a message is made the same way whenever it is made.
+    """
 
     features: Features = Features()
     tags: tuple[str, ...] = ()
@@ -86,6 +95,12 @@ class Options:
     metadata: str = ""  # a JSON object, echoed in events
     send_at: datetime | None = None  # not before
     is_sandbox: bool = False  # accepted and told like any other, but never sent
+    template: int | None = None
+    tracking: str = ""
+    adds_text: bool = False  # a mail with HTML alone gets a text part
+    tracks_text: bool = False  # links in text parts too
+    tracks_images: bool = True
+    manages_unsubscribe: bool = False  # readers leave the list through us
 
     @property
     def priority(self) -> int:
@@ -94,18 +109,23 @@ class Options:
 
 
 class SourceKind(StrEnum):
-    """How a source is stored: a whole message, or the properties of a send call as JSON."""
+    """How a source is stored: a whole message, or as JSON the properties of a send call, or a template document."""
 
     MIME = "mime"
-    PARTS = "parts"
+    PARTS = "parts"  # model.parts.Parts
+    LETTER = "letter"  # model.parts.LetterParts
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Content, kept once for all messages of a submission. `content` has CRLF line ends when the kind is MIME."""
+    """Content, kept once for all messages of a submission. `content` has CRLF line ends when the kind is MIME.
+
+    `data` is a JSON object of values for all recipients. When it is None, and the content is no document, braces are text.
+    """
 
     kind: SourceKind
     content: bytes = field(repr=False)
+    data: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

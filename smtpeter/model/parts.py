@@ -17,16 +17,19 @@ class Mailbox(msgspec.Struct, frozen=True, array_like=True):
 class Attachment(msgspec.Struct, frozen=True, array_like=True):
     """One file. `type` as "text/csv" or "text/csv; charset=utf-8"; `cid` "" when no text refers to it.
 
-    With a `cid` (no angle brackets) it is an embed: shown within the text, which names it as `cid:…`.
+    With a `cid` (no angle brackets) it is an embed: shown within the text, which names it as `cid:…`. With a `url` there
+    is no `data`: what is found there is the file.
     """
 
     data: bytes
     name: str = ""
     type: str = ""
     cid: str = ""
+    url: str = ""
 
     def __repr__(self) -> str:
-        return f"Attachment({len(self.data)} bytes, name={self.name!r}, type={self.type!r}, cid={self.cid!r})"
+        what = self.url or f"{len(self.data)} bytes"
+        return f"Attachment({what}, name={self.name!r}, type={self.type!r}, cid={self.cid!r})"
 
 
 class Unsubscribe(msgspec.Struct, frozen=True, array_like=True):
@@ -56,9 +59,22 @@ class Parts(msgspec.Struct, frozen=True, omit_defaults=True):
     blind: tuple[str, ...] = ()
 
 
-def encode(parts: Parts) -> bytes:
+class LetterParts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A template document (JSON) with all that the call changes of it. `unsubscribe` and `blind` as in `Parts`."""
+
+    document: str
+    unsubscribe: Unsubscribe | None = None
+    blind: tuple[str, ...] = ()
+
+
+def encode(parts: Parts | LetterParts) -> bytes:
     """Gives the stored form."""
     return msgspec.json.encode(parts)
+
+
+def decode_letter(content: bytes) -> LetterParts:
+    """Reads the stored form of a document. Raises msgspec.ValidationError when it is not ours."""
+    return msgspec.json.decode(content, type=LetterParts)
 
 
 def decode(content: bytes) -> Parts:

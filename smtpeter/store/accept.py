@@ -59,8 +59,8 @@ class AcceptAll:
 
 _INSERT_SOURCE = Statement(
     "insert into sources (id, account, accepted, expires, envelope, from_domain, subject, options, received, kind, "
-    "size, is_blob, content) select :id, :account, :accepted, :expires, :envelope, :from_domain, :subject, :options, "
-    ":received, :kind, :size, :is_blob, :content {rows}",
+    "size, is_blob, content, data) select :id, :account, :accepted, :expires, :envelope, :from_domain, :subject, :options, "
+    ":received, :kind, :size, :is_blob, :content, :data {rows}",
     id=TEXT,
     account=INT,
     accepted=INT,
@@ -74,13 +74,14 @@ _INSERT_SOURCE = Statement(
     size=INT,
     is_blob=INT,
     content=BYTES,
+    data=TEXT,
 )
 
 _INSERT_MESSAGE = Statement(
     "insert into messages (id, account, source, ordinal, recipient, given, domain, notify, orcpt, priority, lane, "
-    "state, stage, due, claim, attempt, unsettled, worker, expires, told_delay, settled) select :id, :account, :source, "
+    "state, stage, due, claim, attempt, unsettled, worker, expires, told_delay, settled, data) select :id, :account, :source, "
     ":ordinal, :recipient, :given, :domain, :notify, :orcpt, :priority, :lane, :state, :stage, :due, :claim, 0, "
-    ":claim, :worker, :expires, 0, :settled {rows}",
+    ":claim, :worker, :expires, 0, :settled, :data {rows}",
     id=TEXT,
     account=INT,
     source=TEXT,
@@ -99,6 +100,7 @@ _INSERT_MESSAGE = Statement(
     worker=INT,
     expires=INT,
     settled=INT,
+    data=TEXT,
 )
 
 _FORGET = [
@@ -162,6 +164,7 @@ def _source_row(item: AcceptItem, accepted_ms: int, expires_ms: int) -> tuple[ob
         len(source.content),
         1 if item.is_blob else 0,
         None if item.is_blob else source.content,
+        source.data,
     )
 
 
@@ -199,6 +202,7 @@ def _message_rows(
                 priority,
                 lane,
                 *rest,
+                recipient.data,
             )
         )
     return rows

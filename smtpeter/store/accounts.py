@@ -9,8 +9,8 @@ afterwards.
 from dataclasses import dataclass
 from datetime import datetime
 
-from smtpeter.model.account import Account, AccountId, Features
-from smtpeter.store.columns import features_from_json, to_json, to_ms
+from smtpeter.model.account import Account, AccountId, AccountSettings, Features
+from smtpeter.store.columns import features_from_json, settings_from_json, to_json, to_ms
 from smtpeter.store.operation import single
 from smtpeter.store.statement import INT, TEXT, Plan, Row, Statement, without_table
 
@@ -24,6 +24,7 @@ class NewAccount:
     suspended: str = ""
     approve_all: bool = False
     features: Features = Features()
+    settings: AccountSettings = AccountSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +35,19 @@ class Named:
     name: str
 
 
-ACCOUNT = "a.id, a.name, a.suspended, a.approve_all, a.features"
+ACCOUNT = "a.id, a.name, a.suspended, a.approve_all, a.features, a.settings"
 
 _PUT_ACCOUNT = Statement(
-    "insert into accounts (name, suspended, approve_all, features, created) "
-    "values (:name, :suspended, :approve_all, :features, :now) on conflict (name) do update set "
-    "suspended = excluded.suspended, approve_all = excluded.approve_all, features = excluded.features "
+    "insert into accounts (name, suspended, approve_all, features, settings, created) "
+    "values (:name, :suspended, :approve_all, :features, :settings, :now) on conflict (name) do update set "
+    "suspended = excluded.suspended, approve_all = excluded.approve_all, features = excluded.features, "
+    "settings = excluded.settings "
     f"returning {without_table(ACCOUNT)}",
     name=TEXT,
     suspended=TEXT,
     approve_all=INT,
     features=TEXT,
+    settings=TEXT,
     now=INT,
 )
 
@@ -54,14 +57,17 @@ _ACCOUNT_BY_ID = Statement(f"select {ACCOUNT} from accounts a where a.id = :id",
 
 
 def account_of(row: Row) -> Account:
-    return Account(AccountId(row[0]), row[1], row[2], bool(row[3]), features_from_json(row[4]))
+    return Account(
+        AccountId(row[0]), row[1], row[2], bool(row[3]), features_from_json(row[4]), settings_from_json(row[5])
+    )
 
 
 @single
 def put_account(item: NewAccount) -> Plan[Account]:
     """Makes or changes the account of that name."""
     features = to_json(item.features)
-    rows = yield _PUT_ACCOUNT.one(item.name, item.suspended, int(item.approve_all), features, to_ms(item.now))
+    settings = to_json(item.settings)
+    rows = yield _PUT_ACCOUNT.one(item.name, item.suspended, int(item.approve_all), features, settings, to_ms(item.now))
     return account_of(rows[0])
 
 

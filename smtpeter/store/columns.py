@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from smtpeter.model.account import Features
+from smtpeter.model.account import AccountSettings, Features
 from smtpeter.model.event import EVENT_CLASSES, Event
 from smtpeter.model.message import Notify, Options, Received
 
@@ -17,6 +17,7 @@ _encode = msgspec.json.encode
 _options = msgspec.json.Decoder(Options)
 _received = msgspec.json.Decoder(Received)
 _features = msgspec.json.Decoder(Features)
+_settings = msgspec.json.Decoder(AccountSettings)
 _names = msgspec.json.Decoder(tuple[str, ...])
 _events = {name: msgspec.json.Decoder(kind) for name, kind in EVENT_CLASSES.items()}
 
@@ -65,6 +66,12 @@ def received_from_json(text: str) -> Received:
 def features_from_json(text: str) -> Features:
     """Reads the stored form."""
     return _features.decode(text)
+
+
+@lru_cache(1024)
+def settings_from_json(text: str) -> AccountSettings:
+    """Reads the stored form."""
+    return _settings.decode(text)
 
 
 def names_from_json(text: str) -> tuple[str, ...]:

@@ -155,14 +155,14 @@ def tokens_of(account: AccountId) -> Plan[list[Token]]:
 def find_login(user: str) -> Plan[tuple[Account, Login] | None]:
     """Gives the login of that user with its account."""
     rows = yield _LOGIN_NAMED.one(user)
-    return (account_of(rows[0]), _login(rows[0][5:])) if rows else None
+    return (account_of(rows[0]), _login(rows[0][6:])) if rows else None
 
 
 @single
 def find_token(token: str) -> Plan[tuple[Account, Token] | None]:
     """Gives the token that a client shows with its account; found by its SHA-256 (K1)."""
     rows = yield _TOKEN_BY_DIGEST.one(token_digest(token))
-    return (account_of(rows[0]), _token(rows[0][5:])) if rows else None
+    return (account_of(rows[0]), _token(rows[0][6:])) if rows else None
 
 
 def token_digest(token: str) -> bytes:

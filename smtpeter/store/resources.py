@@ -178,6 +178,13 @@ def keep_preparation(item: Preparation) -> Plan[dict[str, Resource]]:
 
 
 @single
+def host_images(item: Preparation) -> Plan[None]:
+    """Takes note of images that the tracking host is to serve, whenever they are found."""
+    for image in item.images:
+        yield _HOST.one(image.key, image.account, image.digest, image.type, to_ms(item.at))
+
+
+@single
 def resources_of(source: str) -> Plan[dict[str, Resource] | None]:
     """Gives what the URLs of a submission gave, None when it is not prepared."""
     is_prepared = yield _IS_MARKED.one(source)

@@ -17,11 +17,11 @@ from smtpeter.store.statement import INT, TEXT, Fetch, Plan, Row, Statement
 # what `message_of` reads of a row; after them comes the number of claims without a result
 COLUMNS = (
     "id, account, source, ordinal, recipient, given, domain, notify, orcpt, lane, claim, attempt, expires, told_delay, "
-    "strikes, doubtful"
+    "strikes, doubtful, data"
 )
 
 _SOURCES = Statement(
-    "select id, envelope, options, received, from_domain, accepted, kind, is_blob, content from sources "
+    "select id, envelope, options, received, from_domain, accepted, kind, is_blob, content, data from sources "
     "where id in :ids[]",
     ids=TEXT,
 )
@@ -45,7 +45,7 @@ def load_sources(rows: Sequence[Row]) -> Plan[dict[str, tuple[Row, Options, Sour
             content = fetched[0][0]
         if content is None:
             continue
-        source = Source(SourceKind(header[6]), bytes(content))
+        source = Source(SourceKind(header[6]), bytes(content), header[9])
         sources[header[0]] = (header, options_from_json(header[2]), source)
     return sources
 
@@ -53,14 +53,14 @@ def load_sources(rows: Sequence[Row]) -> Plan[dict[str, tuple[Row, Options, Sour
 def message_of(row: Row, header: Row, options: Options, source: Source) -> Message:
     """Makes a message of its row (COLUMNS and the claims without a result) and what `load_sources` gives for it."""
     (id, account, submission, ordinal, address, given, domain, notify, orcpt, lane) = row[:10]
-    (claim, attempt, expires, told_delay, strikes, doubtful, unsettled) = row[10:]
+    (claim, attempt, expires, told_delay, strikes, doubtful, data, unsettled) = row[10:]
     dsn = Dsn(notify_from_text(notify), options.ret, options.envid, orcpt)
     return Message(
         id=MessageId(id),
         account=AccountId(account),
         submission=submission,
         ordinal=ordinal,
-        recipient=Recipient(address, domain, given, dsn),
+        recipient=Recipient(address, domain, given, dsn, data),
         envelope=header[1],
         options=options,
         received=received_from_json(header[3]),

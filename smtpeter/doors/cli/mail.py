@@ -13,7 +13,19 @@ from cyclopts import Parameter
 
 from smtpeter.config import Config
 from smtpeter.doors.cli.shared import COMMON, Common, fail, read_config, read_secret, show, with_store
-from smtpeter.model.event import Accepted, Cancel, Deferral, Delivery, Event, Failure, Quarantine, Suppression
+from smtpeter.model.event import (
+    Accepted,
+    Cancel,
+    Click,
+    Deferral,
+    Delivery,
+    Event,
+    Failure,
+    Open,
+    Quarantine,
+    Suppression,
+    Unsubscribe,
+)
 from smtpeter.model.message import MessageId, MessageState, is_message_id
 from smtpeter.store.events import EventQuery, EventRecord, events_of
 from smtpeter.store.records import MessageQuery, MessageRecord, message_record, owner_of
@@ -189,6 +201,16 @@ def _sentence(event: Event) -> str:
             return f"quarantined: {reason}"
         case Suppression(reason):
             return f"the recipient is suppressed: {reason}"
+        case Open():
+            return f"opened {_by(event)}"
+        case Click():
+            return f"followed {event.destination} {_by(event)}"
+        case Unsubscribe():
+            return f"left the list ({event.way}) from {event.ip}"
+
+
+def _by(event: Open | Click) -> str:
+    return f"by a machine at {event.ip}" if event.machine else f"from {event.ip}"
 
 
 def _reply(event: Delivery | Deferral | Failure) -> str:

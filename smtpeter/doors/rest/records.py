@@ -4,7 +4,18 @@ from typing import Any, assert_never
 
 from smtpeter.doors.rest.call import show_time
 from smtpeter.doors.rest.gateway import EventView, MessageView
-from smtpeter.model.event import Accepted, Cancel, Deferral, Delivery, Failure, Quarantine, Suppression
+from smtpeter.model.event import (
+    Accepted,
+    Cancel,
+    Click,
+    Deferral,
+    Delivery,
+    Failure,
+    Open,
+    Quarantine,
+    Suppression,
+    Unsubscribe,
+)
 
 NO_TEMPLATE = 0
 
@@ -31,8 +42,35 @@ def _data(message: MessageView, view: EventView) -> dict[str, Any]:
             return {**head, **_result(event), **tail}
         case Cancel() | Quarantine() | Suppression() as event:
             return {**head, "reason": event.reason, **tail}
+        case Unsubscribe() as event:
+            return {**head, "ip": event.ip, "useragent": event.useragent, "way": event.way, **tail}
+        case Open() | Click() as event:
+            return _hit(message, view, event)
         case never:
             assert_never(never)
+
+
+def _hit(message: MessageView, view: EventView, event: Open | Click) -> dict[str, Any]:
+    """Gives what a reader did; `machine` and what the log files do not have come last."""
+    target = {"url": event.url, "destination": event.destination} if isinstance(event, Click) else {}
+    return {
+        "id": message.id,
+        "time": show_time(view.time),
+        "headers": event.headers,
+        "ip": event.ip,
+        "protocol": event.protocol,
+        **target,
+        "tags": message.tags,
+        "recipient": message.recipient,
+        "city": event.city,
+        "countryname": event.countryname,
+        "countrycode": event.countrycode,
+        "regioncode": event.regioncode,
+        "templateid": NO_TEMPLATE,
+        "useragent": event.useragent,
+        "referer": event.referer,
+        "machine": event.machine,
+    }
 
 
 def _result(event: Failure | Deferral) -> dict[str, Any]:

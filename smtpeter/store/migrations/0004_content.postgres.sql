@@ -75,3 +75,16 @@ create table hosted_images (
 );
 create index hosted_images_digest on hosted_images (digest);
 create index hosted_images_used on hosted_images (used);
+
+-- data: JSON of values, of a submission for all recipients (null: braces are text) and of each recipient ('' for none).
+alter table sources add column data text;
+alter table messages add column data text not null default '';
+alter table accounts add column settings text not null default '{}';
+
+-- Schemes and hosts of tracked addresses, by the numbers that stand in tokens.
+create table origins (
+    id bigint generated always as identity primary key,
+    account bigint not null references accounts (id),
+    origin text collate "C" not null,
+    unique (account, origin)
+);
