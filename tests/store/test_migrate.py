@@ -4,12 +4,41 @@ import pytest
 
 from smtpeter.model.account import AccountId
 from smtpeter.store import migrate
-from smtpeter.store.accept import accept
+from smtpeter.store.columns import to_ms
 from smtpeter.store.migrate import migrations, steps_done
-from smtpeter.store.operation import StoreRefused
+from smtpeter.store.operation import StoreRefused, single
 from smtpeter.store.search import MessageSearch, search_messages
+from smtpeter.store.statement import BYTES, INT, TEXT, Plan, Statement
 from smtpeter.store.store import open_store
-from tests.store.mail import after, claim, item, submission
+from tests.store.mail import T0, after, claim, submission
+
+# what a program of the first schema wrote; the rest of a row was as it is here
+_SOURCE = Statement(
+    "insert into sources (id, account, accepted, expires, envelope, from_domain, subject, options, received, kind, size, "
+    "is_blob, content) values (:id, 1, :at, :at + 86400000, 'a@example.com', 'example.com', 'hi', :options, :received, "
+    "'mime', 20, 0, :content)",
+    id=TEXT,
+    at=INT,
+    options=TEXT,
+    received=TEXT,
+    content=BYTES,
+)
+_MESSAGE = Statement(
+    "insert into messages (id, account, source, ordinal, recipient, given, domain, notify, orcpt, priority, lane, state, "
+    "stage, due, claim, attempt, unsettled, worker, expires, told_delay, settled) values (:id, 1, :id, 0, "
+    "'u@example.net', 'u@example.net', 'example.net', '', '', 0, 'lane', 'queued', 1, :at, 0, 0, 0, null, "
+    ":at + 86400000, 0, null)",
+    id=TEXT,
+    at=INT,
+)
+
+
+@single
+def old_mail(id: str) -> Plan[None]:
+    options = '{"features":{},"tags":[],"stream":"transactional"}'
+    received = '{"protocol":"ESMTP","helo":"client.example","client_ip":"192.0.2.7"}'
+    yield _SOURCE.one(id, to_ms(T0), options, received, b"Subject: hi\r\n\r\nhi\r\n")
+    yield _MESSAGE.one(id, to_ms(T0))
 
 
 def known_steps(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
@@ -22,7 +51,8 @@ async def test_mail_of_the_first_schema_is_found_and_sent_by_this_program(
 ) -> None:
     known_steps(monkeypatch, 1)
     store = await open_store(url)
-    (id,) = await store.write(accept, item(submission()))
+    id = submission().id
+    await store.write(old_mail, id)
     await store.close()
     monkeypatch.undo()
     store = await open_store(url)

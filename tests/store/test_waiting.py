@@ -200,4 +200,4 @@ async def test_looking_at_lanes_costs_nothing_for_final_messages(
     await fill(sqlite_store, final)
     for message in await claim(sqlite_store, final):
         await sqlite_store.write(settle, delivered(message))
-    assert sqlite_steps(tmp_path / "mail.sqlite", LANES.waiting, ("[]", "", 0, 0, 1000)) < 500
+    assert sqlite_steps(tmp_path / "mail.sqlite", LANES.waiting, ("[]", "", 0, 0, 1000)) < 600
