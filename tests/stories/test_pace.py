@@ -4,6 +4,8 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from smtpeter.model.event import Deferral, Delivery, Failure
 from smtpeter.model.message import MessageState
 from smtpeter.model.steering import Entry, LimitEntry, Limits
@@ -163,6 +165,13 @@ async def test_push_back_halves_the_rate_and_it_comes_back(tmp_path: Path) -> No
 @in_virtual_time
 async def test_dead_domain_costs_a_few_attempts_and_delays_nobody(tmp_path: Path) -> None:
     await dead_domain(tmp_path, 600)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+@in_virtual_time
+async def test_a_million_messages_to_a_dead_domain_delay_nobody(tmp_path: Path) -> None:
+    await dead_domain(tmp_path, 1_000_000)
 
 
 async def dead_domain(folder: Path, count: int) -> None:
