@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 HOUSE = Path(__file__).parent.parent / "smtpeter"
-ROOMS = ["config", "model", "wire", "content", "world", "store", "intake", "delivery", "domains", "feedback", "reports"]
-ROOMS += ["doors", "app", "testing"]
+ROOMS = ["config", "model", "wire", "content", "world", "store", "prepare", "intake", "delivery", "domains", "feedback"]
+ROOMS += ["reports", "doors", "app", "testing"]
 CLIENT = "client"  # beside the rooms: for applications, where nothing of the gateway is installed
 PURE_ROOMS = {"model", "wire", "content"}
 IMPURE_MODULES = {

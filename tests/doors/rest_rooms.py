@@ -11,11 +11,11 @@ import httpx2
 from smtpeter.doors.rest.app import build_app
 from smtpeter.doors.rest.rooms import Rooms
 from smtpeter.doors.rest.settings import RestSettings
-from smtpeter.intake.gather import Fetch
 from smtpeter.model import parts
 from smtpeter.model.account import Account, Identity
 from smtpeter.model.message import MessageId, Options, Source, SourceKind
 from smtpeter.model.parts import Attachment, Mailbox, Parts
+from smtpeter.prepare.gather import Fetch, fetch_nothing
 from smtpeter.store.accounts import NewAccount, put_account
 from smtpeter.store.credentials import NewToken, put_token, token_digest
 from smtpeter.store.sender_domains import NewDomain, put_domain
@@ -83,7 +83,14 @@ async def open_rooms(folder: Path, fetch: Fetch | None = None) -> AsyncIterator[
             wanted = frozenset(scopes.split(","))
             item = NewToken(accounts[owner].id, secret, secret, token_digest(secret), wanted, T0, is_sandbox)
             await intake.store.write(put_token, item)
-        rooms = Rooms(intake.store, intake.intake, intake.identify, intake.clock, "gate.example.com", fetch=fetch)
+        rooms = Rooms(
+            intake.store,
+            intake.intake,
+            intake.identify,
+            intake.clock,
+            "gate.example.com",
+            fetch_for=lambda account: fetch or fetch_nothing,
+        )
         settings = RestSettings(b"key", allows_loopback_http=True)
         app = build_app(rooms, settings, intake.clock.monotonic)
         yield RestHouse(intake, accounts, httpx2.ASGITransport(app=app, client=("127.0.0.1", 1)))

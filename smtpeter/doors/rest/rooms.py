@@ -20,12 +20,12 @@ from smtpeter.doors.rest.operating import Operating
 from smtpeter.doors.rest.templating import Templates
 from smtpeter.doors.steering import NOT_CONFIGURED, WayOut
 from smtpeter.intake.accept import Intake, Outcome, Resent
-from smtpeter.intake.gather import Fetch
 from smtpeter.intake.identify import USER_FEATURES, Identify, hash_password, new_password, new_token
 from smtpeter.intake.repeats import HEADER, Idempotency, first_answer
 from smtpeter.model.account import Account, AccountId, Features, Identity, Login, Token
 from smtpeter.model.message import Draft, MessageId, MessageState, Received
 from smtpeter.model.refusal import Refused
+from smtpeter.prepare.gather import FetchFor
 from smtpeter.store.accounts import Named
 from smtpeter.store.answers import Answer, KeyMismatch, Repeated, keep_answer
 from smtpeter.store.credentials import (
@@ -65,7 +65,7 @@ _CANCELLED_BY = "cancelled by a call of the API"
 class Rooms:
     """Answers by account: what another account owns is not there (W1).
 
-    `way_out` is what the configuration says of it; without `fetch` nothing that a template names by URL can be had.
+    `way_out` is what the configuration says of it; without `fetch_for` nothing that a template names by URL can be had.
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class Rooms:
         clock: Clock,
         hostname: str,
         way_out: WayOut = NOT_CONFIGURED,
-        fetch: Fetch | None = None,
+        fetch_for: FetchFor | None = None,
     ) -> None:
         self.operating = Operating(store, clock, way_out)
-        self.templates = Templates(store, clock, hostname, fetch)
+        self.templates = Templates(store, clock, hostname, fetch_for)
         self._store = store
         self._intake = intake
         self._identify = identify

@@ -28,10 +28,10 @@ from smtpeter.content.template.problem import Severity, TemplateError
 from smtpeter.content.template.reading import Purpose, Wanted
 from smtpeter.doors.rest.errors import Problem
 from smtpeter.doors.rest.workshop import Workshop
-from smtpeter.intake.gather import Fetch, Gathering, Resources, fetch_nothing
 from smtpeter.intake.repeats import HEADER, Idempotency, first_answer
 from smtpeter.model.account import AccountId
 from smtpeter.model.refusal import Refused
+from smtpeter.prepare.gather import FetchFor, Gathering, Resources, fetch_nothing
 from smtpeter.store.answers import Answer, IdempotencyKey, KeyMismatch, Repeated
 from smtpeter.store.store import Store
 from smtpeter.store.templates import (
@@ -69,12 +69,12 @@ class Templates:
     """The templates of all accounts; what another account owns is not there (W1). `icons` is the base URL of icons."""
 
     def __init__(
-        self, store: Store, clock: Clock, hostname: str, fetch: Fetch | None = None, *, icons: str = ""
+        self, store: Store, clock: Clock, hostname: str, fetch_for: FetchFor | None = None, *, icons: str = ""
     ) -> None:
         self._store = store
         self._clock = clock
         self._hostname = hostname
-        self._fetch = fetch or fetch_nothing
+        self._fetch_for = fetch_for or (lambda account: fetch_nothing)
         self._letters = Letters(icons=icons)
         self._workshop = Workshop()
 
@@ -134,21 +134,23 @@ class Templates:
         values = None if data is None else Values(data, self._clock.now(), clock=self._clock.monotonic)
         try:
             async with self._workshop.turn(account):
-                return await self._convert(document, wanted, values)
+                return await self._convert(account, document, wanted, values)
         except TemplateError as error:
             raise _unusable(error.problems) from None
         except TagError as error:
             place = {"line": error.error.line, "column": error.error.column}
             raise Problem("invalid_personalization", field=error.path, reason=error.error.message, more=place) from None
 
-    async def _convert(self, document: str | Mapping[str, Any], wanted: Format, values: Values | None) -> Converted:
+    async def _convert(
+        self, account: AccountId, document: str | Mapping[str, Any], wanted: Format, values: Values | None
+    ) -> Converted:
         run = self._workshop.run
         text = document if isinstance(document, str) else await run(functools.partial(to_json, document))
 
         async def make(resources: Resources) -> Letter:
             return await run(lambda: self._letters.get(text, resources=resources))
 
-        gathering = Gathering(self._fetch, lambda letter, url: letter.url(url, values))
+        gathering = Gathering(self._fetch_for(account), lambda letter, url: letter.url(url, values))
         if values is not None:
             first = await make({})
             fault = await run(lambda: data_fault({**(first.compiled.data or {}), **values.data}))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from smtpeter.content.letter import Letter
 from smtpeter.content.template.compile import compile_document
 from smtpeter.content.template.reading import Purpose, Resource, Wanted
-from smtpeter.intake import gather
-from smtpeter.intake.gather import Gathering, Resources, fetch_nothing
+from smtpeter.prepare import gather
+from smtpeter.prepare.gather import Gathering, Resources, fetch_nothing
 
 
 class Web:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from smtpeter.content.letter import Letter
 from smtpeter.content.template.reading import Purpose, Resource, Wanted
+from smtpeter.model.account import AccountId
 
 MAX_URLS = 200
 MAX_BYTES = 100 * 2**20
@@ -29,16 +30,23 @@ class Fetch(Protocol):
     async def __call__(self, url: str, max_bytes: int, seconds: float) -> Resource | None: ...
 
 
+FetchFor = Callable[[AccountId], Fetch]  # what one account downloaded is no business of another
+
+
 async def fetch_nothing(url: str, max_bytes: int, seconds: float) -> Resource | None:
     """Stands for the web where there is none."""
     return None
 
 
 class Gathering:
-    """The resources of one document. `fill` gives a URL as it can be fetched, None when its tags have no values."""
+    """The resources of one document. `fill` gives a URL as it can be fetched, None when its tags have no values.
+
+    `excess` are URLs that gave nothing because there were too many before them, or too much.
+    """
 
     def __init__(self, fetch: Fetch, fill: Fill) -> None:
         self.resources: dict[str, Resource | None] = {}
+        self.excess: set[str] = set()
         self._fetch = fetch
         self._fill = fill
         self._left_bytes = MAX_BYTES
@@ -73,9 +81,14 @@ class Gathering:
     async def _work(self, queue: Iterator[tuple[Wanted, str]]) -> None:
         for wanted, url in queue:
             if self._left_urls <= 0 or self._left_bytes <= 0:
-                return
+                self.excess.add(wanted.url)
+                continue
             self._left_urls -= 1
             found = await self._fetch(url, wanted.max_bytes, wanted.max_seconds)
-            if found is not None and len(found.content) <= min(self._left_bytes, wanted.max_bytes):
-                self._left_bytes -= len(found.content)
-                self.resources[wanted.url] = found
+            if found is None:
+                continue
+            if len(found.content) > min(self._left_bytes, wanted.max_bytes):
+                self.excess.add(wanted.url)
+                continue
+            self._left_bytes -= len(found.content)
+            self.resources[wanted.url] = found
