@@ -79,6 +79,10 @@ def test_every_kind_of_value_is_read(tmp_path: Path) -> None:
         [http]
         trusted_proxies = ["192.0.2.0/24", "2001:db8::/32"]
         require_https = false
+        [tracking]
+        base = "HTTPS://Clicks.Example.com:8443/"
+        [fetch]
+        networks = ["10.1.0.0/16"]
         [delivery]
         retry_delays = ["1m", "1h"]
         smart_host = { host = "relay.example.com", port = 587, tls = "verified", user = "u", password = "p" }
@@ -114,6 +118,8 @@ def test_every_kind_of_value_is_read(tmp_path: Path) -> None:
     assert config.smtp.command_time == timedelta(seconds=90)
     assert config.smtp.session_time == timedelta(minutes=10)
     assert config.smtp.trusted_networks == {ip_network("10.0.0.0/8"): "shop"}
+    assert config.tracking.base == "https://clicks.example.com:8443"
+    assert config.fetch.networks == (ip_network("10.1.0.0/16"),)
     assert config.http.trusted_proxies == (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))
     assert config.http.require_https is False
     assert config.delivery.retry_delays == (timedelta(minutes=1), timedelta(hours=1))
@@ -405,6 +411,18 @@ def test_lines_are_found_beside_strings_and_arrays_of_many_lines() -> None:
 )
 def test_recipient_patterns(pattern: str, local: str, domain: str, fits: bool) -> None:
     assert matches(pattern, local, domain) is fits
+
+
+@pytest.mark.parametrize(
+    "base", ["clicks.example.com", "ftp://a.example", "https://", "https://a.example/x", "https://u@a.example"]
+)
+def test_tracking_base_is_scheme_and_host_and_no_more(base: str) -> None:
+    (mistake,) = mistakes(None, {"SMTPETER_TRACKING__BASE": base})
+    assert "scheme and host" in mistake
+
+
+def test_development_tracks_at_its_own_door() -> None:
+    assert development(40).tracking.base == "http://127.0.0.1:8065"
 
 
 @given(st.integers(min_value=0, max_value=10**8))

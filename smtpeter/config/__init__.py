@@ -9,28 +9,32 @@ from smtpeter.config.load import ConfigError, Mistake, load
 from smtpeter.config.sections import (
     Config,
     Development,
+    Fetch,
     Http,
     Log,
     Server,
     Smtp,
     Store,
     Tls,
+    Tracking,
     development,
 )
 from smtpeter.config.template import template
-from smtpeter.config.values import Listen, Network, TlsMode, Via, matches
+from smtpeter.config.values import Listen, Network, Origin, TlsMode, Via, matches
 
 __all__ = [
     "Config",
     "ConfigError",
     "Delivery",
     "Development",
+    "Fetch",
     "Http",
     "LimitLine",
     "Listen",
     "Log",
     "Mistake",
     "Network",
+    "Origin",
     "PoolAddress",
     "RouteLine",
     "Server",
@@ -39,6 +43,7 @@ __all__ = [
     "Store",
     "Tls",
     "TlsMode",
+    "Tracking",
     "Via",
     "development",
     "load",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from smtpeter.config.delivery import Delivery, RouteLine
 from smtpeter.config.setting import BIG, DAY, MOMENT, nothing, seconds, setting
-from smtpeter.config.values import Listen, Network, Pattern, Via
+from smtpeter.config.values import Listen, Network, Origin, Pattern, Via
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,24 @@ class Http:
 
 
 @dataclass(frozen=True, slots=True)
+class Tracking:
+    """Links, images and pages of mail that lead back to us. Its host is served by the REST door's listeners."""
+
+    base: Origin = setting(
+        Origin(""), "Scheme and host of tracked links, as https://clicks.example.com; empty: nothing is tracked."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """What customers let us fetch from the web: attachments, images, feeds. Only public addresses are asked."""
+
+    networks: tuple[Network, ...] = setting((), "Networks that may be asked although they are not public.")
+    forbidden: tuple[Network, ...] = setting((), "Networks that are not asked although they are public.")
+    allow_high_ports: bool = setting(False, "Ask on every port from 1024 on, not only on 80, 443, 8080 and 8443.")
+
+
+@dataclass(frozen=True, slots=True)
 class Development:
     """What only development mode uses."""
 
@@ -135,6 +153,8 @@ class Config:
     smtp: Smtp = field(default_factory=Smtp)
     tls: Tls = Tls()
     http: Http = Http()
+    tracking: Tracking = Tracking()
+    fetch: Fetch = Fetch()
     delivery: Delivery = field(default_factory=Delivery)
     development: Development = Development()
 
@@ -159,6 +179,7 @@ def development(port_base: int = 0) -> Config:
             allow_loopback_http=True,
             requests_per_second=0,
         ),
+        tracking=Tracking(Origin(f"http://{listen(8025)}")),
         delivery=replace(
             Delivery(),
             retry_divisor=60,

@@ -23,6 +23,7 @@ Ip = NewType("Ip", str)
 HelloName = NewType("HelloName", str)
 Name = NewType("Name", str)  # of a smart host, pool or provider
 Target = NewType("Target", str)
+Origin = NewType("Origin", str)  # scheme and host of web addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ _HOST = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*"
 _HOST_PATTERN = re.compile(rf"(?:\*\.)?{_HOST}\Z")
 _HELLO = re.compile(rf"(?:{_HOST}|\[[0-9A-Za-z:.]+\])?\Z")  # RFC 5321 4.1.1.1: a name, or an address literal
 _TARGET = re.compile(r"[!-~]{1,1000}\Z")
+_ORIGIN = re.compile(rf"(https?)://({_HOST})(?::([0-9]{{1,5}}))?/?\Z", re.IGNORECASE)
 
 
 def read_bool(value: object) -> bool:
@@ -183,6 +185,14 @@ def read_target(value: object) -> Target:
     raise ValueError('must be a provider, a mail host, "*.example.com", a lane or "*"')
 
 
+def read_origin(value: object) -> Origin:
+    if value == "":
+        return Origin("")
+    if isinstance(value, str) and (found := _ORIGIN.match(value)) and 0 < int(found[3] or 1) < 65536:
+        return Origin(value.rstrip("/").lower())
+    raise ValueError('must be scheme and host alone, such as "https://clicks.example.com"')
+
+
 def show_duration(value: timedelta) -> str:
     """Gives the shortest exact form: `"1h"`, not `"3600s"`."""
     milliseconds = round(value.total_seconds() * 1000)
@@ -220,6 +230,7 @@ KINDS: dict[Any, Kind] = {
     HelloName: Kind(read_hello, show_str),
     Name: Kind(read_name, show_str),
     Target: Kind(read_target, show_str),
+    Origin: Kind(read_origin, show_str),
 }
 
 
