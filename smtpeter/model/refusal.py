@@ -6,6 +6,7 @@
 """
 
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from smtpeter.model.reply import MAX_REPLY_OCTETS, Reply
@@ -63,6 +64,16 @@ _TABLE = [
     ("invalid_header", 550, "5.6.0", 400, "The header {header} has a value that we cannot use: {reason}"),
     ("mail_loop", 554, "5.4.6", 400, "The message has passed {count} servers already, so it is in a loop."),
     ("not_available", 550, "5.6.0", 400, "{feature} is not available in this version; leave it out."),
+    (
+        "unknown_template",
+        550,
+        "5.6.0",
+        400,
+        "There is no template {which} in this account; `GET /v1/templates` lists those there are.",
+    ),
+    ("invalid_template", 550, "5.6.0", 400, "{reason}"),
+    ("invalid_personalization", 550, "5.6.0", 400, "{reason}."),
+    ("account_busy", 451, "4.3.2", 429, "Too much work of this account waits already; try again in a moment."),
     ("idempotency_mismatch", 554, "5.5.4", 409, "This Idempotency-Key was used with other content; take a new key."),
     ("account_suspended", 550, "5.7.1", 403, "The account is suspended: {reason}"),
     ("quota_exceeded", 452, "4.3.1", 429, "The quota of the account is used up: {reason}"),
@@ -87,11 +98,17 @@ REFUSALS = {row[0]: Refusal(*row) for row in _TABLE}
 
 
 class Refused(Exception):
-    """A submission is not accepted. `str()` is the sentence; `field` names the property at fault, as `recipients[2]`."""
+    """A submission is not accepted. `str()` is the sentence; `field` names the property at fault, as `recipients[2]`.
 
-    def __init__(self, slug: str, *, field: str = "", **fields: object) -> None:
+    `more` is what programs may want to know beside it, as `line` and `column`.
+    """
+
+    def __init__(
+        self, slug: str, *, field: str = "", more: Mapping[str, object] | None = None, **fields: object
+    ) -> None:
         self.refusal = REFUSALS[slug]
         self.field = field
+        self.more = dict(more or {})
         super().__init__(self.refusal.sentence.format(**fields))
 
     @property

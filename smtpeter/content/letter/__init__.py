@@ -12,6 +12,7 @@ from smtpeter.content.letter.formats import Converted, Format, convert
 from smtpeter.content.letter.letter import Letter, Mail, TagError
 from smtpeter.content.letter.letters import Letters
 from smtpeter.content.letter.message import attachments_of, failed_attachments, write_message
+from smtpeter.content.letter.sending import check_sendable, for_sending, shown
 from smtpeter.content.letter.values import PREVIEW, Values
 
 __all__ = [
@@ -26,8 +27,11 @@ __all__ = [
     "Values",
     "attachments_of",
     "check",
+    "check_sendable",
     "convert",
     "failed_attachments",
+    "for_sending",
+    "shown",
     "to_json",
     "write_message",
 ]

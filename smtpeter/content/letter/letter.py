@@ -121,12 +121,16 @@ class Letter:
 
     def tag_problems(self) -> tuple[Problem, ...]:
         """Gives what is wrong with the tags, as `personalization` problems; one for each place."""
-        found: dict[str, Problem] = {}
+        return tuple([Problem("personalization", fault.path, fault.error.message) for fault in self.tag_errors()])
+
+    def tag_errors(self) -> tuple[TagError, ...]:
+        """Gives what is wrong with the tags with its position; one for each place."""
+        found: dict[str, TagError] = {}
         for path, source in self._pieces():
             try:
                 compile_text(source)
             except PersonalizationError as error:
-                found.setdefault(path, Problem("personalization", path, error.message))
+                found.setdefault(path, TagError(path, error))
         if "/subject" in found:
             found.pop(_CONTENT, None)  # most likely the same fault: the subject is the title of the page
         return tuple(found.values())

@@ -6,6 +6,7 @@ sentence alone. What a request did wrong is 4xx; a 5xx is our own trouble and sa
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from starlette.responses import Response
@@ -42,8 +43,6 @@ PROBLEMS = {
     "invalid_form": Entry(400, "The form input cannot be read: {reason}."),
     "invalid_query": Entry(400, "The query in the address cannot be read: {reason}."),
     "invalid_parameter": Entry(400, "{reason}."),
-    "invalid_template": Entry(400, "{reason}"),
-    "invalid_personalization": Entry(400, "{reason}."),
     "too_many_requests": Entry(429, "This API token makes too many calls; wait {seconds} s and go on more slowly."),
     "internal_error": Entry(
         500, "Something went wrong on our side; try again, and name the X-Request-Id when you report it."
@@ -89,14 +88,13 @@ def refusal_response(refused: Problem | Refused, accept: str) -> Response:
         metrics.login_failed("rest")
     if wants_text(accept):
         return Response(error["message"], status, headers, "text/plain")
-    told = {**error, **refused.more} if isinstance(refused, Problem) else error
-    return Response(msgspec.json.encode({"error": told}), status, headers, "application/json")
+    return Response(msgspec.json.encode({"error": error}), status, headers, "application/json")
 
 
-def error_of(refused: Problem | Refused) -> dict[str, str]:
-    """Gives a refusal as the API shows it: its code, its sentence, and the property at fault."""
+def error_of(refused: Problem | Refused) -> dict[str, Any]:
+    """Gives a refusal as the API shows it: its code, its sentence, the property at fault, and what is known beside."""
     code = refused.code if isinstance(refused, Problem) else refused.refusal.slug
-    return {"code": code, "message": _shortened(str(refused)), "field": _shortened(refused.field)}
+    return {"code": code, "message": _shortened(str(refused)), "field": _shortened(refused.field), **refused.more}
 
 
 def wants_text(accept: str) -> bool:

@@ -1,8 +1,7 @@
 """What the template calls ask of the rooms below: documents kept, read, and converted into what they become.
 
 Compiling and filling in are done in the workshop; the store and the web are asked from here. A document is checked before
-it is kept, without fetching anything. Raises Problem for what cannot be kept or converted, and Refused for a key that was
-used with something else.
+it is kept, without fetching anything. Raises Refused for what cannot be kept or converted.
 """
 
 import functools
@@ -20,6 +19,7 @@ from smtpeter.content.letter import (
     Values,
     check,
     convert,
+    shown,
     to_json,
 )
 from smtpeter.content.personalize import data_fault
@@ -27,8 +27,8 @@ from smtpeter.content.template.problem import Problem as Flaw
 from smtpeter.content.template.problem import Severity, TemplateError
 from smtpeter.content.template.reading import Purpose, Wanted
 from smtpeter.doors.rest.errors import Problem
-from smtpeter.doors.rest.workshop import Workshop
 from smtpeter.intake.repeats import HEADER, Idempotency, first_answer
+from smtpeter.intake.workshop import Workshop
 from smtpeter.model.account import AccountId
 from smtpeter.model.refusal import Refused
 from smtpeter.prepare.gather import FetchFor, Gathering, Resources, fetch_nothing
@@ -66,17 +66,28 @@ class Kept:
 
 
 class Templates:
-    """The templates of all accounts; what another account owns is not there (W1). `icons` is the base URL of icons."""
+    """The templates of all accounts; what another account owns is not there (W1).
+
+    `workshop` and `letters` are those of the process, so that all that takes long has one thread; without them there are
+    own ones.
+    """
 
     def __init__(
-        self, store: Store, clock: Clock, hostname: str, fetch_for: FetchFor | None = None, *, icons: str = ""
+        self,
+        store: Store,
+        clock: Clock,
+        hostname: str,
+        fetch_for: FetchFor | None = None,
+        *,
+        workshop: Workshop | None = None,
+        letters: Letters | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._hostname = hostname
         self._fetch_for = fetch_for or (lambda account: fetch_nothing)
-        self._letters = Letters(icons=icons)
-        self._workshop = Workshop()
+        self._letters = letters or Letters()
+        self._workshop = workshop or Workshop()
 
     async def listed(self, account: AccountId, start: int, length: int) -> list[TemplateEntry]:
         """Gives templates by number."""
@@ -133,13 +144,13 @@ class Templates:
         """Gives what a document becomes, filled in with its own data and `data` over it; None: tags stay."""
         values = None if data is None else Values(data, self._clock.now(), clock=self._clock.monotonic)
         try:
-            async with self._workshop.turn(account):
+            async with self._workshop.viewing(account):
                 return await self._convert(account, document, wanted, values)
         except TemplateError as error:
             raise _unusable(error.problems) from None
         except TagError as error:
             place = {"line": error.error.line, "column": error.error.column}
-            raise Problem("invalid_personalization", field=error.path, reason=error.error.message, more=place) from None
+            raise Refused("invalid_personalization", field=error.path, reason=error.error.message, more=place) from None
 
     async def _convert(
         self, account: AccountId, document: str | Mapping[str, Any], wanted: Format, values: Values | None
@@ -164,20 +175,12 @@ class Templates:
         return await run(lambda: convert(letter, wanted, values, gathering.resources, date=date, domain=domain))
 
     async def _checked(self, account: AccountId, document: Mapping[str, Any]) -> Checked:
-        """Gives what is known of a document. Raises Problem when it cannot be kept."""
-        async with self._workshop.turn(account):
+        """Gives what is known of a document. Raises Refused when it cannot be kept."""
+        async with self._workshop.viewing(account):
             try:
                 return await self._workshop.run(lambda: check(document, self._letters))
             except TemplateError as error:
                 raise _unusable(error.problems) from None
-
-
-def shown(flaws: Iterable[Flaw]) -> list[dict[str, str]]:
-    """Gives problems as JSON has them."""
-    return [
-        {"severity": flaw.severity.value, "code": flaw.code, "path": flaw.path, "message": flaw.sentence}
-        for flaw in flaws
-    ]
 
 
 def shown_kept(flaws: Iterable[Flaw]) -> list[dict[str, str]]:
@@ -188,7 +191,7 @@ def shown_kept(flaws: Iterable[Flaw]) -> list[dict[str, str]]:
     ]
 
 
-def _unusable(flaws: tuple[Flaw, ...]) -> Problem:
+def _unusable(flaws: tuple[Flaw, ...]) -> Refused:
     """Gives the refusal of a document: the first problem that is fatal says why, or else the first."""
     first = next((flaw for flaw in flaws if flaw.is_fatal), flaws[0])
-    return Problem("invalid_template", field=first.path, reason=first.sentence, more={"problems": shown(flaws)})
+    return Refused("invalid_template", field=first.path, reason=first.sentence, more={"problems": shown(flaws)})

@@ -1,7 +1,8 @@
 """Where work that takes long is done, so that no other call waits for it (W9): one thread, and turns for each account.
 
-An account has a few turns at a time, and a few more calls may wait for one. The thread takes the work of all in the
-order in which it comes, so nobody holds it for longer than the few pieces that are theirs.
+An account has a few turns at a time. Of calls that only want to see something a few more may wait for one; mail waits as
+long as its clients do, of which there are only so many. The thread takes the work of all in the order in which it comes,
+so nobody holds it for longer than the few pieces that are theirs.
 """
 
 import asyncio
@@ -11,22 +12,22 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from smtpeter.doors.rest.errors import Problem
 from smtpeter.model.account import AccountId
+from smtpeter.model.refusal import Refused
 
 AT_ONCE = 4
 MAX_WAITING = 32
-_RETRY_SECONDS = 5
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class _Turns:
-    """The turns of one account; `count` calls have or want one."""
+    """The turns of one account; `count` calls have or want one, `viewers` of them only to see something."""
 
     free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     count: int = 0
+    viewers: int = 0
 
 
 class Workshop:
@@ -38,10 +39,8 @@ class Workshop:
 
     @asynccontextmanager
     async def turn(self, account: AccountId) -> AsyncIterator[None]:
-        """Waits until the account may have work done. Raises Problem (429) when too many of its calls wait already."""
+        """Waits until the account may have mail worked on."""
         turns = self._turns.setdefault(account, _Turns())
-        if turns.count >= AT_ONCE + MAX_WAITING:
-            raise Problem("too_many_requests", seconds=_RETRY_SECONDS, headers={"Retry-After": str(_RETRY_SECONDS)})
         turns.count += 1
         try:
             async with turns.free:
@@ -50,6 +49,19 @@ class Workshop:
             turns.count -= 1
             if not turns.count:
                 self._turns.pop(account, None)
+
+    @asynccontextmanager
+    async def viewing(self, account: AccountId) -> AsyncIterator[None]:
+        """Waits until the account may see something. Raises Refused when too many of its calls wait for that already."""
+        turns = self._turns.setdefault(account, _Turns())
+        if turns.viewers >= AT_ONCE + MAX_WAITING:
+            raise Refused("account_busy")
+        turns.viewers += 1
+        try:
+            async with self.turn(account):
+                yield
+        finally:
+            turns.viewers -= 1
 
     async def run(self, work: Callable[[], T]) -> T:
         """Runs the work in the thread."""
