@@ -13,7 +13,7 @@ from smtpeter.content.personalize.encode import Escape
 from smtpeter.content.personalize.errors import Kind, PersonalizationError
 from smtpeter.content.personalize.header import clean_header
 from smtpeter.content.personalize.limits import DEFAULT_LIMITS, Limits
-from smtpeter.content.personalize.template import Template, compile_text
+from smtpeter.content.personalize.template import Pieces, Template, compile_text
 
 __all__ = [
     "AUTOMATIC",
@@ -23,6 +23,7 @@ __all__ = [
     "Kind",
     "Limits",
     "PersonalizationError",
+    "Pieces",
     "Template",
     "TemplateCache",
     "clean_header",

@@ -34,6 +34,7 @@ class Run:
         "out",
         "passes",
         "patterns",
+        "printed",
         "room",
     )
 
@@ -48,6 +49,7 @@ class Run:
         self.at = Place(1, 1)
         self.assigned: dict[str, Value] = {}
         self.out: list[str] = []
+        self.printed: list[int] = []  # which texts of the output are values
         self.room = limits.max_output
         self.passes = limits.max_passes
         self.patterns: dict[str, Any] = {}
@@ -89,6 +91,11 @@ class Run:
         if self.room < 0:
             raise Fault(f"The result has more than {self.limits.max_output} characters", Kind.LIMIT)
         self.out.append(text)
+
+    def show(self, text: str) -> None:
+        """Puts the text of a value into the output."""
+        self.printed.append(len(self.out))
+        self.write(text)
 
     def begin_pass(self) -> None:
         """Counts one pass of a loop."""

@@ -43,6 +43,19 @@ _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
+class Pieces:
+    """A rendered text: `texts` as they stand in the template and, at the places `printed` (ascending), values."""
+
+    texts: tuple[str, ...]
+    printed: tuple[int, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The text as it is read."""
+        return "".join(self.texts)
+
+
+@dataclass(frozen=True, slots=True)
 class Template:
     """A compiled source. `variables` are the names that it reads from the data, automatic variables among them."""
 
@@ -62,6 +75,17 @@ class Template:
 
         `now` is the time of acceptance, with a zone; `automatic` holds `recipient`, `envelope` and the like.
         """
+        return self.pieces(data, now=now, automatic=automatic, clock=clock).text
+
+    def pieces(
+        self,
+        data: Mapping[str, Any],
+        *,
+        now: datetime,
+        automatic: Mapping[str, str] = _NOTHING,
+        clock: Clock | None = None,
+    ) -> Pieces:
+        """Gives what `render` gives, and which of it are values."""
         run = Run(data, automatic, now, self._limits, clock)
         try:
             for perform in self._body:
@@ -71,7 +95,7 @@ class Template:
         except RecursionError:
             # the limits on nesting leave room; only a caller that is very deep itself comes here
             raise PersonalizationError(Kind.LIMIT, *run.at, "Expressions or blocks are nested too deep") from None
-        return "".join(run.out)
+        return Pieces(tuple(run.out), tuple(run.printed))
 
 
 def compile_text(source: str, *, escape: Escape | None = None, limits: Limits = DEFAULT_LIMITS) -> Template:
@@ -126,7 +150,7 @@ class _Compiler:
             if encode and isinstance(result, str):
                 run.read(len(result))
                 result = encode(result)
-            run.write(result if isinstance(result, str) else text_of(result))
+            run.show(result if isinstance(result, str) else text_of(result))
 
         return show
 

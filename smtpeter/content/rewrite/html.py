@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from smtpeter.content.rewrite.address import MAX_ADDRESS, Address, read_address
+from smtpeter.content.rewrite.address import MAX_ADDRESS, read_address
 from smtpeter.content.rewrite.css import CannotInline, inline_css
 from smtpeter.content.rewrite.images import exchange
 from smtpeter.content.rewrite.markup import Attribute, Piece, Role, scan
-from smtpeter.content.rewrite.segments import Numbered, Segment, account_slot, number, origins, target_slot
+from smtpeter.content.rewrite.segments import Numbered, Segment, Slot, account_slot, number, origins, target_slot
 from smtpeter.content.rewrite.settings import Rewriting
 from smtpeter.model.account import AccountId
 from smtpeter.model.address import AddressError, parse_domain
@@ -83,24 +83,38 @@ def _splice(text: str, edits: list[Edit]) -> tuple[Segment, ...]:
 def _addresses(text: str, pieces: list[Piece], settings: Rewriting) -> Iterator[Edit]:
     """Gives the links and images that are to be tracked."""
     for place, piece in enumerate(pieces):
-        if piece.role is not Role.OPENS:
+        found = tracked_attribute(piece, settings)
+        if found is None:
             continue
-        link = _LINKS.get(piece.name) or (_HIDDEN_LINKS.get(piece.name) if piece.is_hidden else None)
-        image = _IMAGES.get(piece.name)
-        kind = Kind.CLICK if link and settings.clicks else Kind.IMAGE if image and settings.images else None
-        attribute = piece.attribute(link or image or "")
-        if kind is None or attribute is None or _is_off(piece):
-            continue
-        address = read_address(attribute.value)
-        if address is None or address.host == settings.host or attribute.value.strip() in settings.excluded:
-            continue
-        if kind is Kind.CLICK and settings.prevents_scam and _names_host(_text_of(pieces, place), address.host):
-            continue
-        yield attribute.start, attribute.end, [_tracked(text, attribute, kind, address, settings.base)]
+        kind, attribute = found
+        shown = shown_text(pieces, place) if kind is Kind.CLICK and settings.prevents_scam else ""
+        slot = track(kind, attribute, text[attribute.start : attribute.end], shown, settings)
+        if slot is not None:
+            yield attribute.start, attribute.end, [slot]
 
 
-def _tracked(text: str, attribute: Attribute, kind: Kind, address: Address, base: str) -> Segment:
-    slot = target_slot(kind, base, address, text[attribute.start : attribute.end])
+def tracked_attribute(piece: Piece, settings: Rewriting) -> tuple[Kind, Attribute] | None:
+    """Gives the attribute of a tag whose address is to be tracked if it is one, None when there is none."""
+    if piece.role is not Role.OPENS:
+        return None
+    link = _LINKS.get(piece.name) or (_HIDDEN_LINKS.get(piece.name) if piece.is_hidden else None)
+    image = _IMAGES.get(piece.name)
+    kind = Kind.CLICK if link and settings.clicks else Kind.IMAGE if image and settings.images else None
+    attribute = piece.attribute(link or image or "")
+    return None if kind is None or attribute is None or _is_off(piece) else (kind, attribute)
+
+
+def track(kind: Kind, attribute: Attribute, written: str, shown: str, settings: Rewriting) -> Slot | None:
+    """Gives the slot of an address as it is `written` in its attribute, None when it is not to be tracked.
+
+    `shown` is the text of a link where `prevents_scam` is on.
+    """
+    address = read_address(attribute.value)
+    if address is None or address.host == settings.host or attribute.value.strip() in settings.excluded:
+        return None
+    if shown and _names_host(shown, address.host):
+        return None
+    slot = target_slot(kind, settings.base, address, written)
     # a token needs no escape, so it splits the escaped value where it splits the plain one
     quote = "" if attribute.quote else '"'
     before = attribute.replacement(slot.before).removesuffix(quote)
@@ -112,7 +126,7 @@ def _is_off(piece: Piece) -> bool:
     return off is not None and off.value.strip().lower() == "off"
 
 
-def _text_of(pieces: list[Piece], place: int) -> str:
+def shown_text(pieces: list[Piece], place: int) -> str:
     """Gives the text that a link shows, as far as it matters: an address is short and stands in few elements."""
     out: list[str] = []
     for piece in pieces[place + 1 : place + 1 + _MAX_LOOK]:
