@@ -339,7 +339,7 @@ def test_properties_that_an_earlier_version_stored_stay_readable():
     )
     new = mail(attachments=(PDF, LOGO), unsubscribe=Unsubscribe("a@example.com", "https://example.com/", True))
     assert model.decode(model.encode(new)) == new
-    assert msgspec.json.decode(model.encode(new))["attachments"][0] == ["JVBERg==", "a.pdf", "application/pdf", ""]
+    assert msgspec.json.decode(model.encode(new))["attachments"][0] == ["JVBERg==", "a.pdf", "application/pdf", "", ""]
     assert "PDF" not in repr(PDF)
 
 

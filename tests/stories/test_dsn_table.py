@@ -22,7 +22,18 @@ from smtpeter.config import RouteLine
 from smtpeter.config.values import Pattern
 from smtpeter.model.account import Features, Identity
 from smtpeter.model.address import parse_address
-from smtpeter.model.message import Draft, Dsn, MessageId, Notify, Options, Received, Recipient, Source, SourceKind
+from smtpeter.model.message import (
+    Draft,
+    Dsn,
+    MessageId,
+    MessageState,
+    Notify,
+    Options,
+    Received,
+    Recipient,
+    Source,
+    SourceKind,
+)
 from smtpeter.store.queue import queue_counts
 from smtpeter.store.stages import FINAL_STATES
 from smtpeter.testing.house import CONTENT, Gateway, Story
@@ -202,9 +213,10 @@ def late(then: str, *hide: str) -> Callable[[Story], Awaitable[Gateway]]:
 async def set_aside(story: Story) -> Gateway:
     host = story.host("example.com")
     host.silence("rcptto")
-    gateway, _ = await send_all(story)
-    for _ in range(len(CASES)):  # what is under way at a death is a few messages, each of which dies thrice
-        await story.idle(timedelta(seconds=30))
+    gateway, ids = await send_all(story)
+    # after two deaths each is carried alone, and dies thrice
+    while not all([(await gateway.record(id)).state is MessageState.QUARANTINED for id in ids]):
+        await story.idle(timedelta(seconds=10))
         gateway.process.power_off()
         await gateway.process.clear_away()
         gateway = await story.start()
