@@ -1,0 +1,1 @@
+"""The tracking door: where links, pictures and pages of a mail lead before, or instead of, their own place."""

@@ -1,0 +1,107 @@
+"""The mail as a page in a browser. It is foreign HTML on our host, so it gets no rights there at all.
+
+The policy lets a mail look as in a mail program: its own styles, pictures and fonts from wherever they are. No script
+runs, no form is sent, nothing frames it; the sandbox gives it an origin of its own. Links work, in new windows too.
+
+Rendering costs much more than asking, so a page is made once for all who ask at a time, kept for a moment, and few are
+made at once, of one account fewer still (W9). Raises StoreUnavailable.
+"""
+
+import asyncio
+from typing import Protocol
+
+from smtpeter.doors.track.answers import NO_STORE, NOSNIFF, Answer, Fields
+from smtpeter.doors.track.memory import Memory
+from smtpeter.doors.track.pages import GONE, TROUBLE
+from smtpeter.model.account import AccountId
+from smtpeter.model.message import Message, MessageId
+from smtpeter.store.operation import StoreUnavailable
+from smtpeter.store.records import MessageQuery
+from smtpeter.store.sources import stored_message
+from smtpeter.store.store import Store
+from smtpeter.world.log import log_trouble
+from smtpeter.world.seams import Clock
+
+ROOM_BYTES = 8 * 2**20
+KEEP_SECONDS = 30.0
+AT_ONCE = 4
+AT_ONCE_PER_ACCOUNT = 2
+MAX_WAITING = 200
+_LOADS = "http: https: data:"
+_FIELDS: Fields = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    NO_STORE,
+    NOSNIFF,
+    (b"x-robots-tag", b"noindex, nofollow"),
+    (b"referrer-policy", b"no-referrer"),  # the address is the key to the mail
+    (
+        b"content-security-policy",
+        f"default-src 'none'; img-src {_LOADS}; media-src {_LOADS}; font-src {_LOADS}; "
+        "style-src 'unsafe-inline' http: https:; base-uri http: https:; form-action 'none'; frame-ancestors 'none'; "
+        "sandbox allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation".encode(),
+    ),
+)
+
+
+class Renderer(Protocol):
+    """Makes the page of a mail."""
+
+    async def webversion(self, message: Message) -> str | None:
+        """Gives the HTML, None when the mail has none. What it raises besides StoreUnavailable is that mail's trouble."""
+
+
+class WebVersions:
+    """The pages of a process."""
+
+    def __init__(self, store: Store, clock: Clock, renderer: Renderer) -> None:
+        self._store = store
+        self._clock = clock
+        self._renderer = renderer
+        self._kept: Memory[MessageId, Answer] = Memory(ROOM_BYTES)
+        self._under_way: dict[MessageId, asyncio.Task[Answer]] = {}
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._accounts: dict[AccountId, asyncio.Semaphore] = {}
+
+    async def answer(self, account: AccountId, id: MessageId) -> Answer:
+        """Gives the page of a message of the account."""
+        kept = self._kept.get(id, self._clock.monotonic())
+        if kept is not None:
+            return kept
+        task = self._under_way.get(id)
+        if task is None:
+            if len(self._under_way) >= MAX_WAITING:
+                return TROUBLE
+            task = asyncio.create_task(self._make(account, id), name="web version")
+            self._under_way[id] = task
+            task.add_done_callback(lambda _: self._under_way.pop(id, None))
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Ends what is under way."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _make(self, account: AccountId, id: MessageId) -> Answer:
+        if len(self._accounts) > MAX_WAITING:
+            self._accounts = {name: turn for name, turn in self._accounts.items() if turn.locked()}
+        turn = self._accounts.setdefault(account, asyncio.Semaphore(AT_ONCE_PER_ACCOUNT))
+        async with turn, self._slots:
+            message = await self._store.read(stored_message, MessageQuery(account, id))
+            if message is None:
+                return GONE
+            answer = await self._render(message)
+        if answer.status == 200:
+            self._kept.put(id, answer, self._clock.monotonic() + KEEP_SECONDS, len(answer.body) + 500)
+        return answer
+
+    async def _render(self, message: Message) -> Answer:
+        try:
+            html = await self._renderer.webversion(message)
+        except StoreUnavailable:
+            raise
+        except Exception:  # one mail that cannot be made is no trouble of the door
+            log_trouble("track.webversion_failed", message=message.id)
+            return TROUBLE
+        return GONE if html is None else Answer(200, _FIELDS, html.encode("utf-8", "replace"))
