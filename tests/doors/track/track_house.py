@@ -77,6 +77,8 @@ class TrackHouse:
     disk: SlowDisk
     clock: VirtualClock
     track: Track
+    network: Network
+    zone: Zone
     web: Web
     pages: Pages
     account: AccountId
@@ -148,14 +150,25 @@ async def open_track(folder: Path, hostname: str = GATE) -> AsyncIterator[TrackH
     clock, pages = VirtualClock(), Pages()
     clock.step(submission().accepted - clock.now())
     async with Network() as network:
-        web = Web(network, Zone())
+        zone = Zone()
+        web = Web(network, zone)
         accounts = [(await store.write(put_account, NewAccount(name, clock.now()))).id for name in ("one", "two")]
         rooms = TrackRooms(
             store, clock, RING, pages, web.client, BASE, hostname, trusted_proxies=parse_networks([PROXY])
         )
         track = build_track(rooms)
         house = TrackHouse(
-            store, disk, clock, track, web, pages, accounts[0], MessageId(""), mount(other_door, [], other_door, track)
+            store,
+            disk,
+            clock,
+            track,
+            network,
+            zone,
+            web,
+            pages,
+            accounts[0],
+            MessageId(""),
+            mount(other_door, [], other_door, track),
         )
         house.message = await house.another_message(house.account)
         try:
