@@ -63,9 +63,13 @@ class Gathering:
 
     async def get(self, letter: Letter, wanted: Iterable[Wanted]) -> bool:
         """Fetches what was not tried before; False when there is nothing to try."""
+        return await self.fetch([(one, self._fill(letter, one.url)) for one in wanted])
+
+    async def fetch(self, wanted: Iterable[tuple[Wanted, str | None]]) -> bool:
+        """Fetches as `get` does, each with its URL filled in, None when that cannot be."""
         urls: dict[str, tuple[Wanted, str]] = {}
-        for one in wanted:
-            if one.url not in self.resources and one.url not in urls and (url := self._fill(letter, one.url)):
+        for one, url in wanted:
+            if url and one.url not in self.resources and one.url not in urls:
                 urls[one.url] = one, url
         if not urls:
             return False
