@@ -3,25 +3,24 @@
 The same properties give the same octets, so that a retry and the archive show one message. Values are refused before
 acceptance by `check_parts`, and the finished header is checked once more in its final form (B1).
 
-The body is the same for all recipients of a submission, its boundaries too, and costly when it has large files. So
-`compose_stored` keeps the bodies of the contents that it has seen last, and only the header is made anew.
+The header is made anew for each recipient. The body is often the same for all of them, and files are costly to encode, so
+both are steps of their own whose results can be kept. Boundaries follow from the content.
 
-RFC 5322, RFC 2045, RFC 2046 5.1, RFC 2387, RFC 2047. Raises Refused from `check_parts`.
+RFC 5322, RFC 2045, RFC 2046 5.1, RFC 2387, RFC 2047. Raises Refused from `check_parts`, else ValueError when a header
+would break (B1).
 """
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from msgspec.structs import replace
-
 from smtpeter.content.attachments import attachment_part, check_attachments
-from smtpeter.content.kept import Kept
 from smtpeter.content.options import is_option
 from smtpeter.content.unsubscribe import check_unsubscribe, write_unsubscribe
 from smtpeter.model.address import AddressError, parse_address
-from smtpeter.model.parts import Mailbox, Parts, decode
+from smtpeter.model.parts import Attachment, Mailbox, Parts
 from smtpeter.model.refusal import Refused
 from smtpeter.wire.headers import MAX_FIELD_OCTETS, MAX_FIELDS, checked, has_control, write_date, write_field
 from smtpeter.wire.mailboxes import write_list
@@ -32,45 +31,47 @@ _EXTRA_NAME = re.compile(rf"[Xx]-[A-Za-z0-9_-]{{1,{MAX_NAME - 2}}}\Z")
 _UNDISCLOSED = b"To: undisclosed-recipients:;\r\n"  # RFC 5322 A.1.3, a group without members
 _MIME_VERSION = b"MIME-Version: 1.0\r\n"
 
-# stored content -> its parts without texts and files, and the body made of it; there is room for one of the largest
-# that are accepted as shipped (limit L1), stored form and body
-_bodies: Kept[bytes, tuple[Parts, bytes]] = Kept(max_bytes=104 * 2**20, max_entries=64)
+# fields that others may give among the headers in place of ours; a sender is never taken from there
+_REPLACEABLE = frozenset({"to", "cc", "reply-to", "subject", "date", "message-id"})
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Files as MIME parts: those that a text shows, and those beside it."""
+
+    embeds: tuple[bytes, ...] = field(default=(), repr=False)
+    beside: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @property
+    def size(self) -> int:
+        """Octets of all of them."""
+        return sum(map(len, (*self.embeds, *self.beside)))
 
 
 def compose(parts: Parts, *, recipient: str, message_id: str, date: datetime) -> bytes:
     """Gives the whole message. `recipient` is shown in To when the call named nobody; `date` is that of acceptance."""
-    return _head(parts, recipient, message_id, date) + _body(parts)
+    head = write_head(parts, recipient=recipient, message_id=message_id, date=date)
+    return head + write_body(parts.text, parts.html, encode_files(parts.attachments))
 
 
-def compose_stored(content: bytes, *, recipient: str, message_id: str, date: datetime) -> bytes:
-    """Gives what `compose` gives for the stored form of the parts; for the next recipient at a fraction of the cost."""
-    kept = _bodies.get(content)
-    if kept is None:
-        parts = decode(content)
-        body = _body(parts)
-        kept = replace(parts, text=None, html=None, attachments=()), body
-        _bodies.keep(content, kept, len(content) + len(body))
-    parts, body = kept
-    return _head(parts, recipient, message_id, date) + body
-
-
-def _head(parts: Parts, recipient: str, message_id: str, date: datetime) -> bytes:
+def write_head(parts: Parts, *, recipient: str, message_id: str, date: datetime) -> bytes:
     """Gives the fields of the message without those that describe its body."""
-    fields = [
-        write_list("From", (parts.sender,)),
-        _to(parts, recipient),
-    ]
+    given = {name.lower() for name, _ in parts.headers} & _REPLACEABLE if parts.headers else frozenset()
+    fields = [write_list("From", (parts.sender,))]
+    if "to" not in given:
+        fields.append(_to(parts, recipient))
     if parts.cc:
         fields.append(write_list("Cc", parts.cc))
     if parts.replyto:
         fields.append(write_list("Reply-To", parts.replyto))
     domain = parts.sender.address.rpartition("@")[2]
-    fields += (
-        write_field("Subject", parts.subject),
-        f"Date: {write_date(date)}\r\n".encode(),
-        f"Message-ID: <{message_id}@{domain}>\r\n".encode(),
-        _MIME_VERSION,
-    )
+    if "subject" not in given:
+        fields.append(write_field("Subject", parts.subject))
+    if "date" not in given:
+        fields.append(f"Date: {write_date(date)}\r\n".encode())
+    if "message-id" not in given:
+        fields.append(f"Message-ID: <{message_id}@{domain}>\r\n".encode())
+    fields.append(_MIME_VERSION)
     if parts.unsubscribe:
         fields += write_unsubscribe(parts.unsubscribe)
     fields += [write_field(name, text) for name, text in parts.headers if not is_option(name)]
@@ -84,25 +85,32 @@ def _to(parts: Parts, recipient: str) -> bytes:
     return write_list("To", parts.to or (Mailbox(recipient),))
 
 
-def _body(parts: Parts) -> bytes:
+def encode_files(attachments: Iterable[Attachment]) -> Files:
+    """Gives files as MIME parts. Raises ValueError (B1)."""
+    encoded = [(attachment_part(attachment), bool(attachment.cid)) for attachment in attachments]
+    return Files(
+        tuple([part for part, is_embed in encoded if is_embed]),
+        tuple([part for part, is_embed in encoded if not is_embed]),
+    )
+
+
+def write_body(text: str | None, html: str | None, files: Files) -> bytes:
     """Gives the Content fields and the body: mixed(related(alternative(text, html), embeds), attachments).
 
     Only the levels that are needed; an embed without HTML is related with the text.
     """
-    texts = [text_part(kind, text) for kind, text in (("plain", parts.text), ("html", parts.html)) if text is not None]
+    texts = [text_part(kind, source) for kind, source in (("plain", text), ("html", html)) if source is not None]
     texts = texts or [text_part("plain", "")]
-    embeds = [attachment_part(attachment) for attachment in parts.attachments if attachment.cid]
-    files = [attachment_part(attachment) for attachment in parts.attachments if not attachment.cid]
-    seed = _seed([*texts, *embeds, *files])
+    seed = _seed([*texts, *files.embeds, *files.beside])
     # RFC 2046 5.1.4: the richest form comes last
     content = multipart("alternative", texts, seed) if len(texts) > 1 else texts[0]
-    if embeds:
-        root = "multipart/alternative" if len(texts) > 1 else "text/plain" if parts.html is None else "text/html"
-        content = multipart("related", [content, *embeds], seed, root_type=root)
-    return multipart("mixed", [content, *files], seed) if files else content
+    if files.embeds:
+        root = "multipart/alternative" if len(texts) > 1 else "text/plain" if html is None else "text/html"
+        content = multipart("related", [content, *files.embeds], seed, root_type=root)
+    return multipart("mixed", [content, *files.beside], seed) if files.beside else content
 
 
-def _seed(leaves: list[bytes]) -> str:
+def _seed(leaves: Sequence[bytes]) -> str:
     """Gives 24 characters that depend on all of the content, so that nobody can write content that holds them."""
     if len(leaves) == 1:
         return "0"  # nothing to be divided
@@ -115,8 +123,8 @@ def _seed(leaves: list[bytes]) -> str:
 def check_parts(parts: Parts) -> None:
     """Refuses properties that cannot become a message, naming the property."""
     _check_box(parts.sender, "from", "invalid_sender")
-    for field, boxes in (("to", parts.to), ("cc", parts.cc), ("replyto", parts.replyto)):
-        _check_boxes(boxes, field)
+    for name, boxes in (("to", parts.to), ("cc", parts.cc), ("replyto", parts.replyto)):
+        _check_boxes(boxes, name)
     _check_text(parts.subject, "subject")
     if parts.text is None and parts.html is None:
         raise Refused("invalid_request", field="text", reason="There is no content; give `text`, `html` or both.")

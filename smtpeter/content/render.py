@@ -1,24 +1,80 @@
 """RENDER: from what was stored to what leaves, as a column of steps; a pure function, the same result each time.
 
-Untouched means octet for octet: what no step has to change leaves as it came in, so that signatures of the sender
-stay valid. What we put before the message (Received, DKIM-Signature) is a block of its own, which is kept when the
-message is settled: the block and the content rendered again are the message as it was sent.
+`compose` makes the mail of a message: personalized, composed, completed. `render` puts in what hangs on numbers of the
+store (links, images, the pixel), brings it into a form that the next host can take, and signs it. Between the two, the
+caller numbers the origins and keeps the images that the composed mail names.
 
-RFC 5321 4.4 (trace), RFC 6409 8 (completion), RFC 6376. Raises CannotConvert when a message cannot take the form that
-the next host needs.
+Untouched means octet for octet: what no step has to change leaves as it came in, so that signatures of the sender
+stay valid. What we put before the message (trace, signatures, the marks by which reports are matched) is a block of its
+own, which is kept when the message is settled: the block and the content rendered again are the message as it was sent.
+
+RFC 6376. Raises CannotRender when no mail can be made of a message at all, and CannotConvert when it cannot take the form
+that the next host needs.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from smtpeter.content.compose import compose_stored
-from smtpeter.model.message import Message, SourceKind, Transfer
+from smtpeter.content.finish import complete, marks_of, strip, trace_of
+from smtpeter.content.letter import Letters
+from smtpeter.content.load import Loaded, file_urls, filled_url, letter_of, load, page_of, values_of
+from smtpeter.content.rewrite.parts import HostedImage
+from smtpeter.content.rewriting import Rewritten, page_settings_of, settings_of
+from smtpeter.content.tools import NO_RESOURCES, CannotRender, Resources, Shelf, Tools
+from smtpeter.content.views import html_of
+from smtpeter.model.message import Message, Transfer
 from smtpeter.wire.dkim import Signer, sign
-from smtpeter.wire.headers import Field, checked, has_long_line, join, read_fields, split, write_date
+from smtpeter.wire.headers import Field, has_long_line, join, read_fields, split
 from smtpeter.wire.mend import mend
 from smtpeter.wire.mime import CannotConvert, has_crlf_only
+from smtpeter.wire.token import MIN_SECRET, Key, Keyring
+
+__all__ = [
+    "CannotConvert",
+    "CannotRender",
+    "Composed",
+    "Rendered",
+    "Resources",
+    "Tools",
+    "compose",
+    "content_of",
+    "file_urls",
+    "filled_url",
+    "letter_of",
+    "render",
+    "source_of",
+    "values_of",
+    "webversion_of",
+]
+
+NO_NUMBERS: Mapping[str, int] = {}
+_SHELF = Shelf()
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A mail as it is to be rewritten. `original`: its octets, when it is as it came.
+
+    `origins` need numbers, and `images` are to be kept, before it is rendered. `signers` are those of its document.
+    """
+
+    message: Message
+    fields: list[Field] = field(repr=False)
+    body: bytes = field(repr=False)
+    original: bytes | None = field(repr=False)
+    rewritten: Rewritten | None = field(repr=False)
+    signers: tuple[Signer, ...] = ()
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Schemes and hosts of the addresses that are tracked."""
+        return self.rewritten.origins if self.rewritten else ()
+
+    @property
+    def images(self) -> tuple[HostedImage, ...]:
+        """Images that were taken out of the mail, to be served by us."""
+        return self.rewritten.images if self.rewritten else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,110 +86,118 @@ class Rendered:
     is_8bit: bool
 
 
-# B4, smtp-api.md: fields that are for us or for nobody; Resent-Bcc by RFC 5322 3.6.6
-_DROPPED = frozenset({b"bcc", b"resent-bcc", b"return-path"})
-_OURS = b"x-smtpeter-"
-_CONTENT_FIELDS = frozenset({b"content-type", b"content-transfer-encoding", b"content-disposition", b"content-id"})
-_COMMENT = re.compile(rb"\([^()]*+\)")
-_HELO = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}\Z")
+def compose(message: Message, tools: Tools, resources: Resources = NO_RESOURCES) -> Composed:
+    """Gives the mail of a message, with what was found at the URLs that it names. Raises CannotRender."""
+    loaded = load(message, tools, resources)
+    sealer = tools.keyring.sealer(message.account, message.id)
+    fields = complete(strip(loaded.fields, tools.hostname), loaded.body, message, sealer)
+    original = loaded.original if fields is loaded.fields else None
+    rewritten = _rewritten(message, fields, loaded, tools)
+    return Composed(message, fields, loaded.body, original, rewritten, loaded.signers)
 
 
 def render(
-    message: Message,
+    composed: Composed | Message,
+    tools: Tools | None = None,
+    numbers: Mapping[str, int] = NO_NUMBERS,
     *,
     signers: Sequence[Signer],
-    hostname: str,
     now: datetime,
     transfer: Transfer = Transfer.EIGHT_BIT,
+    hostname: str = "",
     shows_client: bool = False,
 ) -> Rendered:
-    """Gives the message as it leaves; `now` is the moment of signing, all other times are those of acceptance."""
-    fields, body, content = _make(message, hostname, transfer)
-    received = _received(message, hostname, shows_client=shows_client)
-    return Rendered(received + sign(signers, fields, body, now), content, not body.isascii())
+    """Gives the message as it leaves; `now` is the moment of signing, all other times are those of acceptance.
 
-
-def content_of(message: Message, *, hostname: str, transfer: Transfer = Transfer.EIGHT_BIT) -> bytes:
-    """Gives the content as it leaves in this form, without the block before it."""
-    return _make(message, hostname, transfer)[2]
-
-
-def source_of(message: Message) -> bytes:
-    """Gives the message as it was handed in or composed, completed and without what is for us or for nobody.
-
-    This is what a notification returns. Nothing is mended, so it raises nothing, whatever became of the message.
+    The signatures of the document stand above ours; all of them cover the marks, too. Raises CannotConvert.
     """
-    source = _load(message)
-    return join(_complete(_strip(source, ""), source.body, message)) + b"\r\n" + source.body
+    composed, tools = _composed(composed, tools, hostname, shows_client=shows_client)
+    fields, body, content = _make(composed, tools, numbers, transfer)
+    marks = marks_of(composed.message, fields)
+    trace = trace_of(composed.message, tools.hostname, shows_client=tools.shows_client)
+    signatures = sign((*composed.signers, *signers), [*marks, *fields] if marks else fields, body, now)
+    return Rendered(trace + signatures + join(marks), content, not body.isascii())
 
 
-def _make(message: Message, hostname: str, transfer: Transfer) -> tuple[list[Field], bytes, bytes]:
+def content_of(
+    composed: Composed | Message,
+    tools: Tools | None = None,
+    numbers: Mapping[str, int] = NO_NUMBERS,
+    *,
+    transfer: Transfer = Transfer.EIGHT_BIT,
+    hostname: str = "",
+) -> bytes:
+    """Gives the content as it leaves in this form, without the block before it. Raises CannotConvert."""
+    composed, tools = _composed(composed, tools, hostname)
+    return _make(composed, tools, numbers, transfer)[2]
+
+
+def source_of(composed: Composed | Message) -> bytes:
+    """Gives the mail before anything was rewritten, completed and without what is for us or for nobody.
+
+    This is what a notification returns and the API shows. Nothing is mended, so it raises nothing.
+    """
+    composed, _ = _composed(composed, None, "")
+    if composed.original is not None:
+        return composed.original
+    return join(composed.fields) + b"\r\n" + composed.body
+
+
+def webversion_of(message: Message, tools: Tools, resources: Resources = NO_RESOURCES) -> str | None:
+    """Gives the HTML of a message for browsers, without pixel and tracked links; None when it has no HTML.
+
+    A document has a page of its own for that. Images that we host are shown from there. Raises CannotRender.
+    """
+    page = page_of(message, tools, resources)
+    if page is not None:
+        return page
+    composed = compose(message, tools, resources)
+    hosting = page_settings_of(message, tools.keyring)
+    if hosting is None:
+        return html_of(source_of(composed))
+    shown = Rewritten(composed.fields, composed.body, hosting)
+    sealer = tools.keyring.sealer(message.account, message.id)
+    return html_of(join(composed.fields) + b"\r\n" + shown.body(sealer, message.account, {}))
+
+
+def _composed(
+    composed: Composed | Message, tools: Tools | None, hostname: str, *, shows_client: bool = False
+) -> tuple[Composed, Tools]:
+    """Gives what callers give that know no tools yet: a message without tags, tracking or document."""
+    tools = tools or Tools(hostname, Keyring([Key(0, bytes(MIN_SECRET))]), Letters(), shows_client, _SHELF)
+    return (compose(composed, tools) if isinstance(composed, Message) else composed), tools
+
+
+def _rewritten(message: Message, fields: list[Field], loaded: Loaded, tools: Tools) -> Rewritten | None:
+    """Step: the body with the places of what is tracked; None when nothing in it is to be rewritten."""
+    settings = settings_of(message, fields, tools.keyring)
+    if settings is None:
+        return None
+    key = (loaded.key, message.account, message.options, settings.excluded)
+    kept = tools.shelf.rewritten.get(key) if loaded.key is not None else None
+    if kept is None:
+        kept = Rewritten(fields, loaded.body, settings)
+        if loaded.key is not None:
+            tools.shelf.rewritten.keep(key, kept, kept.size)
+    return kept if kept.is_changed else None
+
+
+def _body_of(composed: Composed, tools: Tools, numbers: Mapping[str, int]) -> bytes:
+    """Step: the body with what is tracked in it."""
+    if composed.rewritten is None:
+        return composed.body
+    message = composed.message
+    return composed.rewritten.body(tools.keyring.sealer(message.account, message.id), message.account, numbers)
+
+
+def _make(
+    composed: Composed, tools: Tools, numbers: Mapping[str, int], transfer: Transfer
+) -> tuple[list[Field], bytes, bytes]:
     """Gives the fields and the body that leave, and both as one."""
-    source = _load(message)
-    fields = _complete(_strip(source, hostname), source.body, message)
-    fields, body = _fit(fields, source.body, transfer)
-    return fields, body, _checked(source, fields, body)
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """The source as a message, and in its two halves."""
-
-    content: bytes
-    fields: list[Field]
-    body: bytes
-
-
-def _load(message: Message) -> _Loaded:
-    """Step: the whole message that was handed in, or the one made of the properties of the call."""
-    match message.source.kind:
-        case SourceKind.MIME:
-            content = message.source.content
-        case SourceKind.PARTS:
-            content = compose_stored(
-                message.source.content,
-                recipient=message.recipient.address,
-                message_id=message.id,
-                date=message.accepted,
-            )
-    head, body = split(content)
-    return _Loaded(content, read_fields(head), body)
-
-
-def _strip(source: _Loaded, hostname: str) -> list[Field]:
-    """Step: without the fields that are for us or for nobody, and without results claimed in our name (B4)."""
-    kept = [
-        field
-        for field in source.fields
-        if field.name not in _DROPPED
-        and not field.name.startswith(_OURS)
-        and not (field.name == b"authentication-results" and _is_claimed(field, hostname))
-    ]
-    return kept if len(kept) < len(source.fields) else source.fields
-
-
-def _is_claimed(field: Field, hostname: str) -> bool:
-    # RFC 8601 2.2: the name of who checked stands first, before a version or a semicolon, perhaps behind comments
-    value = _COMMENT.sub(b" ", field.value.lower())
-    return value.split(b";", 1)[0].split()[:1] == [hostname.lower().encode()]
-
-
-def _complete(fields: list[Field], body: bytes, message: Message) -> list[Field]:
-    """Step: with the fields that every message must have (RFC 6409 8.1 to 8.3) and the one its body needs."""
-    names = {field.name for field in fields}
-    added = []
-    if b"date" not in names:
-        added.append(f"Date: {write_date(message.accepted)}\r\n".encode())
-    if b"message-id" not in names:
-        added.append(f"Message-ID: <{message.id}@{message.from_domain}>\r\n".encode())
-    # RFC 2045 4: without it the Content fields mean nothing, and a body that is not ASCII needs them
-    if b"mime-version" not in names and (
-        not names.isdisjoint(_CONTENT_FIELDS) or not body.isascii() or has_long_line(body)
-    ):
-        added.append(b"MIME-Version: 1.0\r\n")
-    if not added:
-        return fields
-    return fields + read_fields(checked(b"".join(added), len(added)))
+    body = _body_of(composed, tools, numbers)
+    fields, body = _fit(composed.fields, body, transfer)
+    is_original = composed.rewritten is None and fields is composed.fields and composed.original is not None
+    return fields, body, _checked(source_of(composed) if is_original else join(fields) + b"\r\n" + body)
 
 
 def _fit(fields: list[Field], body: bytes, transfer: Transfer) -> tuple[list[Field], bytes]:
@@ -146,24 +210,8 @@ def _fit(fields: list[Field], body: bytes, transfer: Transfer) -> tuple[list[Fie
     return read_fields(head), body
 
 
-def _checked(source: _Loaded, fields: list[Field], body: bytes) -> bytes:
-    """Step: the octets, which hold only CRLF line ends and no NUL (S3); those of the source when nothing changed."""
-    content = source.content if fields is source.fields else join(fields) + b"\r\n" + body
+def _checked(content: bytes) -> bytes:
+    """Step: the octets, which hold only CRLF line ends and no NUL (S3)."""
     if not has_crlf_only(content) or b"\0" in content:
         raise CannotConvert("The message holds a bare CR or LF, or NUL.")
     return content
-
-
-def _received(message: Message, hostname: str, *, shows_client: bool) -> bytes:
-    """Gives our trace field (RFC 5321 4.4), without the from clause when the client is not to be known."""
-    source = ""
-    if shows_client and message.received.client_ip:
-        ip = message.received.client_ip
-        literal = f"[IPv6:{ip}]" if ":" in ip else f"[{ip}]"
-        helo = message.received.helo
-        source = f"from {helo if _HELO.match(helo) else 'unknown'} ({literal})\r\n "
-    text = (
-        f"Received: {source}by {hostname} with {message.received.protocol} id {message.id};\r\n"
-        f" {write_date(message.accepted)}\r\n"
-    )
-    return checked(text.encode(), 1)

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from smtpeter.content.attachments import MAX_ATTACHMENTS, check_attachments, complete
-from smtpeter.content.compose import check_parts, compose, compose_stored
+from smtpeter.content.compose import check_parts, compose
 from smtpeter.content.views import PartView, attachments_of, embeds_of, html_of, part_bytes, text_of
 from smtpeter.model import parts as model
 from smtpeter.model.parts import Attachment, Mailbox, Parts, Unsubscribe
@@ -318,18 +318,6 @@ def test_a_boundary_depends_on_the_content_alone():
     assert len(list(email.message_from_bytes(make(mail(text=one.decode(), attachments=(PDF,)))).walk())) == 3
     boundaries = [part.get_boundary() for part in email.message_from_bytes(one).walk() if part.is_multipart()]
     assert len(set(boundaries)) == 3
-
-
-def test_a_stored_content_gives_what_its_parts_give_each_time():
-    parts = mail(html="<p>", to=(), attachments=(PDF, LOGO), unsubscribe=Unsubscribe("a@example.com"))
-    stored = model.encode(parts)
-    for to in ("a@example.org", "b@example.org"):
-        for content in (stored, bytes(bytearray(stored))):
-            how = {"recipient": to, "message_id": to[0], "date": DATE}
-            assert compose_stored(content, **how) == compose(parts, **how)
-    assert compose_stored(model.encode(mail()), recipient="x@example.org", message_id="1", date=DATE) == compose(
-        mail(), recipient="x@example.org", message_id="1", date=DATE
-    )
 
 
 def test_properties_that_an_earlier_version_stored_stay_readable():

@@ -59,6 +59,7 @@ class Letter:
         self.compiled = compiled
         self._templates: dict[str, Template] = {}
         self._signing: tuple[tuple[Signer, ...], tuple[Problem, ...]] | None = None
+        self._variables: frozenset[str] | None = None
 
     @property
     def signing(self) -> tuple[tuple[Signer, ...], tuple[Problem, ...]]:
@@ -66,6 +67,15 @@ class Letter:
         if self._signing is None:  # loading keys is dear
             self._signing = signers_of(self.compiled.signatures)
         return self._signing
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The variables that HTML and text read, automatic ones among them; without any they are the same for all."""
+        if self._variables is None:
+            sources = ((_CONTENT, self.compiled.html), (self._text_path, self.compiled.text))
+            found = [template.variables for path, source in sources if (template := self._compiled(path, source))]
+            self._variables = frozenset().union(*found)
+        return self._variables
 
     def mail(self, values: Values | None, images: Mapping[str, str] | None = None) -> Mail:
         """Gives the mail; in its HTML `images` exchanges URLs, as written, for instance for `cid:…`."""
@@ -159,20 +169,30 @@ class Letter:
         yield self._text_path, self.compiled.text
 
     def _render(self, path: str, source: str, values: Values, *, is_kept: bool = True) -> str:
-        # braces and the bracketed names of braces are all that means anything (personalization.md 2)
-        if "{" not in source and "[" not in source:
+        template = self._compiled(path, source, is_kept=is_kept)
+        if template is None:
             return source
+        own = self.compiled.data
+        data = {**own, **values.data} if own else values.data
         try:
-            template = self._templates.get(source)
-            if template is None:
-                template = compile_text(source)
-                if is_kept:
-                    self._templates[source] = template
-            own = self.compiled.data
-            data = {**own, **values.data} if own else values.data
             return template.render(data, now=values.now, automatic=values.automatic, clock=values.clock)
         except PersonalizationError as error:
             raise TagError(path, error) from None
+
+    def _compiled(self, path: str, source: str, *, is_kept: bool = True) -> Template | None:
+        """Gives the template of a piece, None when nothing in it is to be filled in."""
+        # braces and the bracketed names of braces are all that means anything (personalization.md 2)
+        if "{" not in source and "[" not in source:
+            return None
+        template = self._templates.get(source)
+        if template is None:
+            try:
+                template = compile_text(source)
+            except PersonalizationError as error:
+                raise TagError(path, error) from None
+            if is_kept:
+                self._templates[source] = template
+        return template
 
     def _line(self, path: str, source: str, values: Values | None) -> str:
         return source if values is None else clean_header(self._render(path, source, values))
