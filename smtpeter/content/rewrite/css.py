@@ -14,7 +14,7 @@ from functools import lru_cache
 from css_inline import CSSInliner, InlineError
 from turbohtml import TokenType, tokenize
 
-from smtpeter.content.rewrite.markup import Piece, Role, scan
+from smtpeter.content.rewrite.markup import Piece, Role, escape_value, scan
 
 MAX_LEVELS = 300  # 1 MiB of stack holds more than 1000
 MAX_COMPARISONS = 2_000_000  # rules times elements, about half a second
@@ -61,8 +61,7 @@ def inline_css(html: str) -> str:
             at = attribute.end
         elif "style" not in tag.names:
             name_end = tag.start + 1 + len(tag.name)
-            text = style.replace("&", "&amp;").replace('"', "&quot;").encode("ascii", "xmlcharrefreplace").decode()
-            out += (html[at:name_end], f' style="{text}"')
+            out += (html[at:name_end], f' style="{escape_value(style)}"')
             at = name_end
     inlined = "".join((*out, html[at:]))
     if len(inlined) > 4 * len(html) + MAX_GROWTH:

@@ -50,11 +50,18 @@ class Attribute:
     quote: str
 
     def replacement(self, value: str) -> str:
-        """Gives what to write from `start` to `end` for another value: ASCII, quoted as before, else with quotes."""
-        quote = self.quote or '"'
-        text = value.replace("&", "&amp;").replace(quote, _ESCAPES[quote]).replace("<", "&lt;").replace(">", "&gt;")
-        text = text.encode("ascii", "xmlcharrefreplace").decode("ascii")
+        """Gives what to write from `start` to `end` for another value, quoted as before, else with quotes."""
+        text = escape_value(value, self.quote or '"')
         return text if self.quote else f'"{text}"'
+
+
+def escape_value(value: str, quote: str = '"') -> str:
+    """Gives the value of an attribute as it is written between these quotes: in ASCII, in one line."""
+    text = value.replace("&", "&amp;").replace(quote, _ESCAPES[quote]).replace("<", "&lt;").replace(">", "&gt;")
+    if "\n" in text or "\r" in text:
+        # a reading has line ends of one kind, and the text around may have another
+        text = text.replace("\n", "&#10;").replace("\r", "&#13;")
+    return text.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
 class Piece(NamedTuple):
