@@ -5,7 +5,8 @@ them leaves octet for octet, boundaries included. What is signed or encrypted, a
 message is left alone, and so is a part that cannot be read with certainty. Images that we host are taken out.
 
 Everything but the tokens is the same for all recipients, so it is compiled once, its transfer encoding too: in
-quoted-printable a token stands on a line of its own.
+quoted-printable a token stands on a line of its own. What differs in more than tokens is compiled with marks in the places
+of the values (content/shape): a part with a mark is given whatever is to be changed in it.
 
 RFC 2045 6.7 and 6.8, RFC 2046 5.1.1, RFC 2387, RFC 1847. Content has CRLF line ends. A tree beyond limit L8 is not
 rewritten. Raises nothing.
@@ -80,14 +81,15 @@ class NumberedMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Edit:
-    """What to put from `start` to `end`: a text in this codec and transfer encoding, or nothing."""
+class Edit:
+    """What to put from `start` to `end`: a text in this codec and transfer encoding, or these octets."""
 
     start: int
     end: int
     text: RewrittenHtml | None = None
     codec: str = ""
     encoding: str = ""
+    octets: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +97,19 @@ class RewrittenMessage:
     """A message with slots; `images` are those that it refers to at our host. `warnings` are sentences."""
 
     content: bytes = field(repr=False)
-    _edits: tuple[_Edit, ...] = field(default=(), repr=False)
+    edits: tuple[Edit, ...] = field(default=(), repr=False)
     images: tuple[HostedImage, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
     def is_changed(self) -> bool:
         """False when nothing is to be rewritten: the message leaves as it is."""
-        return bool(self._edits)
+        return bool(self.edits)
 
     @property
     def origins(self) -> tuple[str, ...]:
         """Schemes and hosts that need a number before tokens can be made."""
-        return tuple(dict.fromkeys([origin for edit in self._edits if edit.text for origin in edit.text.origins]))
+        return tuple(dict.fromkeys([origin for edit in self.edits if edit.text for origin in edit.text.origins]))
 
     def numbered(self, account: AccountId, numbers: Mapping[str, int]) -> NumberedMessage:
         """Gives what `fill` makes each recipient's message from; links to a host without a number are not tracked."""
@@ -115,8 +117,8 @@ class RewrittenMessage:
         heads: list[Head] = []
         open_run: list[bytes] = [b""]  # the stretch that needs no more than joining
         at = 0
-        for edit in self._edits:
-            open_run[-1] += self.content[at : edit.start]
+        for edit in self.edits:
+            open_run[-1] += self.content[at : edit.start] + edit.octets
             at = edit.end
             if edit.text is None:
                 continue
@@ -129,42 +131,63 @@ class RewrittenMessage:
                 open_run = [b""]
                 continue
             if edit.encoding == "quoted-printable":
-                constants = _quote(constants)
+                constants = quote_constants(constants)
             open_run[-1] += constants[0]
             open_run += constants[1:]
         open_run[-1] += self.content[at:]
         return NumberedMessage((*runs, _Run(tuple(open_run))), tuple(heads))
 
 
-def compile_message(content: bytes, settings: Rewriting) -> RewrittenMessage:
-    """Gives the message as it is to be rewritten; nothing of it changes when the settings are off or nothing fits."""
-    if not settings.changes_html and not settings.plain_text:
+def compile_message(content: bytes, settings: Rewriting, mark: str = "") -> RewrittenMessage:
+    """Gives the message as it is to be rewritten; nothing of it changes when the settings are off or nothing fits.
+
+    Parts that hold the `mark` are among the edits in any case, in an encoding that can hold every letter, or they are not
+    among them at all: a part of ours in 7bit becomes quoted-printable, one of a sender that takes only some is left out.
+    """
+    if not settings.changes_html and not settings.plain_text and not mark:
         return RewrittenMessage(content)
     try:
         parts = walk(content, enters_messages=False)
     except CannotConvert as error:
         return RewrittenMessage(content, warnings=(f"The message is not rewritten: {error}",))
-    texts = [(part, found) for part in parts if (found := _read(content, part, settings)) is not None]
+    texts = [(part, found) for part in parts if (found := _read(content, part, settings, mark)) is not None]
     hosted = _hosted(content, parts, [text for part, (text, _) in texts if part.type.name == "text/html"], settings)
     addresses = {cid: address for cid, (_, address, _) in hosted.items()}
-    edits: list[_Edit] = []
+    edits: list[Edit] = []
     warnings: list[str] = []
     for part, (text, codec) in texts:
         is_html = part.type.name == "text/html"
         rewritten = compile_html(text, settings, addresses) if is_html else compile_text(text, settings)
         warnings += rewritten.warnings
-        if rewritten.is_changed:
-            edits.append(_Edit(part.body, part.end, rewritten, codec, part.encoding))
+        if mark and mark in text:
+            edits += _opened(content, part, rewritten, codec)
+        elif rewritten.is_changed:
+            edits.append(Edit(part.body, part.end, rewritten, codec, part.encoding))
     edits += _removals(parts, {part.start for part, _, _ in hosted.values()})
     images = {image.digest: image for _, _, image in hosted.values()}
     ordered = tuple(sorted(edits, key=lambda edit: (edit.start, edit.end)))
     return RewrittenMessage(content, ordered, tuple(images.values()), tuple(warnings))
 
 
-def _read(content: bytes, part: Part, settings: Rewriting) -> tuple[str, str] | None:
+def _opened(content: bytes, part: Part, text: RewrittenHtml, codec: str) -> list[Edit]:
+    """Gives the edits of a part into which values will be put, none when not every value can be."""
+    charset = part.type.parameters.get("charset", "").lower()
+    if codec != "utf-8" or charset not in ("utf-8", "utf8"):
+        return []
+    if part.encoding in ("quoted-printable", "base64"):
+        return [Edit(part.body, part.end, text, codec, part.encoding)]
+    field = next((field.raw for field in part.fields if field.name == b"content-transfer-encoding"), None)
+    at = -1 if field is None or part.encoding != "7bit" else content.find(field, part.start, part.body)
+    if field is None or at < 0:
+        return []
+    named = Edit(at, at + len(field), octets=b"Content-Transfer-Encoding: quoted-printable\r\n")
+    return [named, Edit(part.body, part.end, text, codec, "quoted-printable")]
+
+
+def _read(content: bytes, part: Part, settings: Rewriting, mark: str) -> tuple[str, str] | None:
     """Gives text and codec of a part that is to be looked at, None for any other."""
-    is_html = part.type.name == "text/html" and settings.changes_html
-    is_text = part.type.name == "text/plain" and settings.plain_text and settings.clicks
+    is_html = part.type.name == "text/html" and (settings.changes_html or bool(mark))
+    is_text = part.type.name == "text/plain" and (bool(mark) or (settings.plain_text and settings.clicks))
     if not (is_html or is_text) or part.is_protected or part.is_attachment:
         return None
     if part.encoding not in _RAW and part.encoding not in ("quoted-printable", "base64"):
@@ -176,17 +199,20 @@ def _read(content: bytes, part: Part, settings: Rewriting) -> tuple[str, str] | 
     return read_text(data, part.type.parameters.get("charset", ""))
 
 
-def _quote(constants: Sequence[bytes]) -> list[bytes]:
-    """Gives the constants in quoted-printable so that a token of 40 characters stands on a line between each two."""
-    quoted = []
-    for text in constants:
-        # the CRLF makes the encoder write CRLF at its soft breaks too, and protects blanks at the end
-        quoted.append(binascii.b2a_qp(text + b"\r\n", istext=True).removesuffix(b"\r\n"))
+def quote_constants(constants: Sequence[bytes]) -> list[bytes]:
+    """Gives the constants in quoted-printable so that something else can stand on a line between each two."""
+    quoted = [quote(text) for text in constants]
     last = len(quoted) - 1
     return [
         (_SOFT_BREAK if number else b"") + text + (_SOFT_BREAK if number < last else b"")
         for number, text in enumerate(quoted)
     ]
+
+
+def quote(data: bytes) -> bytes:
+    """Gives the octets in quoted-printable, without a line end behind them."""
+    # the CRLF makes the encoder write CRLF at its soft breaks too, and protects blanks at the end
+    return binascii.b2a_qp(data + b"\r\n", istext=True).removesuffix(b"\r\n")
 
 
 def _hosted(
@@ -209,7 +235,7 @@ def _hosted(
     return found
 
 
-def _removals(parts: Sequence[Part], starts: set[int]) -> list[_Edit]:
+def _removals(parts: Sequence[Part], starts: set[int]) -> list[Edit]:
     """Gives the edits that take the parts with these starts out of their multiparts, each with one delimiter line."""
     edits = []
     for parent in parts:
@@ -217,13 +243,13 @@ def _removals(parts: Sequence[Part], starts: set[int]) -> list[_Edit]:
         gone_from = -1
         for start, end in parent.children:
             if start in starts and last_end >= 0:
-                edits.append(_Edit(last_end, end))
+                edits.append(Edit(last_end, end))
             elif start in starts:
                 gone_from = start if gone_from < 0 else gone_from
             elif gone_from >= 0:
-                edits.append(_Edit(gone_from, start))
+                edits.append(Edit(gone_from, start))
                 gone_from = -1
             last_end = end if start not in starts or last_end >= 0 else -1
         if gone_from >= 0:
-            edits.append(_Edit(gone_from, parent.children[-1][1]))  # nothing stays: one empty part
+            edits.append(Edit(gone_from, parent.children[-1][1]))  # nothing stays: one empty part
     return edits

@@ -1,6 +1,8 @@
 """Sections 1 to 3: where tags begin, what stays text, what the tokens of a tag are."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smtpeter.content.personalize import compile_text
 from tests.content.personalize.rendering import NOW, render
@@ -137,3 +139,13 @@ def test_rendering_leaves_the_data_as_it_was():
 )
 def test_variables_are_the_names_that_the_data_should_have(source, names):
     assert compile_text(source).variables == names
+
+
+@given(st.lists(st.sampled_from(["text ", "{$a}", "{$b}", "{if $a}yes{/if}", "{foreach $l as $i}{$i},{/foreach}"])))
+def test_the_pieces_of_a_text_are_the_text_and_its_values_are_told(parts):
+    data = {"a": "Zoë", "b": "", "l": [1, "x"]}
+    template = compile_text("".join(parts))
+    pieces = template.pieces(data, now=NOW)
+    assert pieces.text == template.render(data, now=NOW)
+    values = {"{$a}": ["Zoë"], "{$b}": [""], "{foreach $l as $i}{$i},{/foreach}": ["1", "x"]}
+    assert [pieces.texts[at] for at in pieces.printed] == [value for part in parts for value in values.get(part, [])]

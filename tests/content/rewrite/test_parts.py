@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from smtpeter.content.rewrite.parts import compile_message
 from smtpeter.content.rewrite.settings import Rewriting
 from smtpeter.wire.headers import has_long_line
-from smtpeter.wire.mime import wrap_base64
+from smtpeter.wire.mime import has_crlf_only, wrap_base64
 from tests.content.rewrite.letters import ACCOUNT, BASE, LETTERS, SEALER
 from tests.content.rewrite.letters import rewrite as rewrite_html
 
@@ -241,3 +241,41 @@ def test_what_is_quoted_has_no_long_line_and_each_recipient_differs_in_tokens_on
     out = rewrite(content)
     assert not has_long_line(out)
     assert html_of(out) == rewrite_html(html.decode(), clicks=True)
+
+
+@pytest.mark.parametrize("inlines_css", [False, True])
+def test_a_value_of_two_lines_in_an_attribute_brings_no_bare_line_end(inlines_css):
+    style = b"<style>p{color:{} .x{top:1px}\r\n}</style><style>p{color:{} .x{top:1px}</style>"
+    html = style + b'<p style="top:0;\r\nleft:url(cid:a)">x</p><p>y</p>'
+    content = message(multi(b"related", part(html), image(b"a")))
+    out = rewrite(content, Rewriting(BASE, inlines_css=inlines_css, image_address=address))
+    assert html_of(out).count("/i/") == 1
+    assert has_crlf_only(out)
+
+
+MARKED = Rewriting(BASE)
+
+
+def test_a_part_with_a_mark_is_given_in_an_encoding_that_takes_every_letter():
+    kind, seven = b"text/plain; charset=utf-8", b"Content-Transfer-Encoding: 7bit\r\n"
+    plain = part(b"x MARK y\r\n", kind, more=seven)
+    other = part(b"no mark\r\n", kind, more=seven)
+    content = message(multi(b"mixed", plain, other, part(b"<p>MARK", encoding=b"base64")))
+    compiled = compile_message(content, MARKED, "MARK")
+    out = compiled.numbered(ACCOUNT, {}).fill(SEALER)
+    assert [edit.encoding for edit in compiled.edits if edit.text] == ["quoted-printable", "base64"]
+    assert out == content.replace(plain, plain.replace(b"7bit", b"quoted-printable"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "encoding"),
+    [
+        (b"text/html; charset=iso-8859-1", b"quoted-printable"),
+        (b"text/html", b"base64"),
+        (b"text/html; charset=utf-8", b"8bit"),
+        (b"text/html; charset=utf-8", b""),
+    ],
+)
+def test_a_part_with_a_mark_that_takes_only_some_letters_is_not_given(kind, encoding):
+    content = message(multi(b"mixed", part(b'MARK <a href="https://a.example/">x</a>', kind, encoding)))
+    assert compile_message(content, CLICKS, "MARK").edits == ()

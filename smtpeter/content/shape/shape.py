@@ -1,0 +1,81 @@
+"""One shape: found, composed and rewritten once, filled in for each of its messages. Raises nothing of its own."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from smtpeter.content.rewrite.parts import compile_message
+from smtpeter.content.rewrite.segments import Segment
+from smtpeter.content.rewrite.settings import Rewriting
+from smtpeter.content.shape.compiled import CompiledBody, compiled_body
+from smtpeter.content.shape.filled import FilledMessage
+from smtpeter.content.shape.holes import Hole, Value, open_holes
+from smtpeter.content.shape.outline import Outline
+from smtpeter.content.shape.places import Fits, places_in_html, places_in_text
+
+# texts -> Content-* fields, a blank line and the body, in which each of the texts is one part
+MakeBody = Callable[[Sequence[str]], bytes]
+
+
+class Shape:
+    """The messages of one outline. Whether a text is HTML is said by `is_html`, in the order of the texts."""
+
+    def __init__(self, outline: Outline, is_html: Sequence[bool], settings: Rewriting) -> None:
+        self._marks = outline.marks()
+        self._settings = settings
+        self._texts = outline.marked(self._marks)
+        self._places = [
+            (places_in_html if has_markup else places_in_text)(text, self._marks, settings)
+            for text, has_markup in zip(self._texts, is_html, strict=True)
+        ]
+        fits: dict[int, Fits | None] = {}
+        for places in self._places:
+            fits |= places.fits
+        values = sum([row.count(None) for row in outline.rows])
+        self._fits = [fits.get(value) for value in range(values)]
+        self._body: tuple[frozenset[str], CompiledBody | None] | None = None
+        self._holes: list[Hole] = []
+
+    @property
+    def size(self) -> int:
+        """About how many octets it has, more when it is composed."""
+        body = self._body[1] if self._body else None
+        # the content in itself and in its plan, the texts in their marked form, in segments and encoded
+        return (2 * len(body.content) if body else 0) + 10 * sum(map(len, self._texts)) + 10_000
+
+    def misfits(self, values: Sequence[str]) -> dict[int, str]:
+        """Gives the values that cannot be filled in, by their numbers."""
+        return {
+            at: value
+            for at, (fits, value) in enumerate(zip(self._fits, values, strict=True))
+            if fits is None or not fits.match(value)
+        }
+
+    def fill(self, values: Sequence[str], make_body: MakeBody, excluded: frozenset[str]) -> FilledMessage | None:
+        """Gives the message with these values, all of which fit; None when the marks do not come out as they must."""
+        body = self._compiled(make_body, self._named(excluded))
+        if body is None:
+            return None
+        settings = replace(self._settings, excluded=excluded) if excluded else self._settings
+        return FilledMessage(body, tuple([self._put(hole, values, settings) for hole in self._holes]))
+
+    def _put(self, hole: Hole, values: Sequence[str], settings: Rewriting) -> str | tuple[Segment, ...]:
+        return values[hole.number] if isinstance(hole, Value) else hole.segments(values, settings)
+
+    def _named(self, excluded: frozenset[str]) -> frozenset[str]:
+        """Gives those of the excluded addresses that its constants may have."""
+        if not excluded:
+            return excluded
+        return frozenset([url for url in excluded if any(url in places.links for places in self._places)])
+
+    def _compiled(self, make_body: MakeBody, excluded: frozenset[str]) -> CompiledBody | None:
+        if self._body is None or self._body[0] != excluded:
+            holes: list[Hole] = []
+            texts = [
+                open_holes(text, places, self._marks, holes)
+                for text, places in zip(self._texts, self._places, strict=True)
+            ]
+            settings = replace(self._settings, excluded=excluded)
+            message = compile_message(make_body(texts), settings, self._marks.word)
+            self._holes = holes
+            self._body = excluded, compiled_body(message, self._marks, len(holes))
+        return self._body[1]
