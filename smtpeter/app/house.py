@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from smtpeter.app.making import Making, making_of
 from smtpeter.app.outward import dispatcher_of
 from smtpeter.config import Config
 from smtpeter.delivery.dispatcher import Dispatcher
@@ -82,6 +83,7 @@ class House:
     intake: Intake
     dispatcher: Dispatcher | None
     identify: Identify
+    making: Making
     worker: int
     submission: list[Listener] = field(default_factory=list)
     submission_tls: list[Listener] = field(default_factory=list)
@@ -129,6 +131,7 @@ class House:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.making.close()
         for listener in [*doors, *([self.sink] if self.sink else [])]:
             await listener.close()
         self.identify.close()
@@ -185,12 +188,13 @@ async def furnish(
     senders = Senders(store, world.clock)
     fallback = DevelopmentKey(data_dir / "development.dkim") if is_development else None
     keys = KeyRing(store, world.clock, senders, master, fallback)
-    dispatcher = dispatcher_of(config, store, world, worker, keys) if "mta" in roles else None
+    making = making_of(config, store, world, master)
+    dispatcher = dispatcher_of(config, store, world, worker, keys, making.renderer) if "mta" in roles else None
     if dispatcher is not None:
         store.on_nudge(dispatcher.hear)
     intake = Intake(store, world, senders, Space(data_dir, world.clock), _intake_settings(config), dispatcher)
     identify = Identify(store, world.clock, _login_limits(config))
-    return House(config, store, world.clock, intake, dispatcher, identify, worker)
+    return House(config, store, world.clock, intake, dispatcher, identify, making, worker)
 
 
 async def _begin_work(store: Store, world: World, node: str, roles: frozenset[str]) -> int:
@@ -299,7 +303,9 @@ async def _open_http(house: House, tls: ServerTls, openings: Openings, *, is_dev
         house.identify,
         house.clock,
         config.server.hostname,
+        house.making.renderer,
         way_out_of(config.delivery),
+        house.making.fetching.of,
     )
     rest = build_app(rooms, RestSettings.of(config.http, master.derive("rest cursors")))
     house.health = HealthDoor(

@@ -18,6 +18,7 @@ from smtpeter.delivery.steer import Configured, Steered
 from smtpeter.delivery.verdict import read_rows, shipped_rules
 from smtpeter.domains.keys import KeyRing
 from smtpeter.model.steering import LimitEntry, Limits, RouteEntry
+from smtpeter.prepare.renderer import Renderer
 from smtpeter.store.store import Store
 from smtpeter.wire.smtp_steps import TlsPolicy
 from smtpeter.world.conversation import ClientTimeouts
@@ -26,7 +27,9 @@ from smtpeter.world.seams import Clock, World
 from smtpeter.world.tls import ClientContexts
 
 
-def dispatcher_of(config: Config, store: Store, world: World, worker: int, keys: KeyRing) -> Dispatcher:
+def dispatcher_of(
+    config: Config, store: Store, world: World, worker: int, keys: KeyRing, renderer: Renderer
+) -> Dispatcher:
     """Makes the dispatcher. Raises ValueError for response rules and providers that cannot be read."""
     delivery = config.delivery
     steered = Steered(store, world.clock, worker, configured(config))
@@ -34,12 +37,11 @@ def dispatcher_of(config: Config, store: Store, world: World, worker: int, keys:
         store=store,
         ways=_ways(config, world, steered),
         settling=Settling(
-            Schedule(delivery.retry_delays, delivery.retry_divisor), Notices(world, config.server.hostname)
+            Schedule(delivery.retry_delays, delivery.retry_divisor), Notices(world, config.server.hostname, renderer)
         ),
         signers_for=keys.signers,
-        hostname=config.server.hostname,
+        renderer=renderer,
         idle_seconds=delivery.idle_time.total_seconds(),
-        shows_client=config.smtp.received_show_client,
     )
     settings = DispatchSettings(
         concurrency=delivery.concurrency,

@@ -5,12 +5,16 @@ us (scope host), until one took the message or spoke about the message itself. A
 first; when the remote closed it in the meantime a fresh one is made, and that is not counted as trouble. A local address
 that a host wants nothing from is set aside, and the host asked again from another.
 
-Raises `Misrouted` when the message belongs into another lane by now, and `Withheld` when pauses leave no local address.
+What has to be fetched for the message is there before anything is dialled, so no connection waits for it.
+
+Raises `Misrouted` when the message belongs into another lane by now, `Withheld` when pauses leave no local address, and
+`UnderWay` when the message is still being prepared.
 """
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from smtpeter.content.render import CannotRender
 from smtpeter.delivery.departure import Departure
 from smtpeter.delivery.errand import (
     Attempted,
@@ -19,7 +23,7 @@ from smtpeter.delivery.errand import (
     KeyUnavailable,
     MayFinish,
     Misrouted,
-    Render,
+    Prepare,
     Steered,
     Ways,
     Withheld,
@@ -32,6 +36,8 @@ from smtpeter.delivery.route import Capture, Discard, Way, choose, facts_of, fix
 from smtpeter.delivery.verdict import Verdict, judge
 from smtpeter.model.message import Message
 from smtpeter.model.outcome import Deferred, Failed, Kind, Result, Scope, State
+from smtpeter.prepare.collect import NotYet
+from smtpeter.store.operation import StoreUnavailable
 from smtpeter.wire.smtp_client import Introduction
 from smtpeter.wire.smtp_steps import TlsPolicy
 from smtpeter.world.connection import Remote, Trouble
@@ -56,7 +62,7 @@ EXPIRY = "time is over"  # the name under which the verdict on an expired messag
 SECOND_LOOK = timedelta(minutes=15)  # before a name that does not exist is believed
 
 
-async def attempt(ways: Ways, courier: Courier, message: Message, render: Render, may_finish: MayFinish) -> Attempted:
+async def attempt(ways: Ways, courier: Courier, message: Message, prepare: Prepare, may_finish: MayFinish) -> Attempted:
     """Tries once. `may_finish` is asked right before the end of data (D6)."""
     if ways.world.clock.now() >= message.expires:
         return Attempted(Verdict(Failed(_expired(message), Scope.MESSAGE), EXPIRY))
@@ -68,6 +74,14 @@ async def attempt(ways: Ways, courier: Courier, message: Message, render: Render
     if isinstance(way.route, Discard):
         description = "sandbox" if is_sandbox else "discarded by the route"
         return Attempted(judge(ways.steered.verdicts, Result(State.MESSAGE, Kind.ACCEPTED, 250, "2.0.0", description)))
+    try:
+        render = await prepare(message)
+    except CannotRender as refusal:
+        return _unmade(refusal.state, "5.6.0", str(refusal), "content cannot be made")
+    except NotYet as trouble:
+        return _unmade(State.PROCESS, "4.3.0", str(trouble), "file not to be had yet")
+    except StoreUnavailable:
+        return _unmade(State.STORAGE, "4.3.0", "What the message is made of cannot be read now.", "store unavailable")
     errand = Errand(ways, courier, message, render, may_finish, way)
     attempted = await _Walk(errand, Departure(errand)).go()
     # our sink says that it knows notifications, but there is nobody behind it who would write one
@@ -234,8 +248,14 @@ def _dns_verdict(trouble: DnsTrouble, message: Message) -> Verdict:
 
 def unsigned(trouble: KeyUnavailable) -> Attempted:
     """Gives the attempt that was not made because its signature could not be."""
-    result = Result(State.PROCESS, Kind.ERROR, 0, "4.3.5", f"The message cannot be signed: {trouble}.")
-    return Attempted(Verdict(Deferred(result, Scope.MESSAGE), "key unavailable"))
+    return _unmade(State.PROCESS, "4.3.5", f"The message cannot be signed: {trouble}.", "key unavailable")
+
+
+def _unmade(state: State, status: str, sentence: str, rule: str) -> Attempted:
+    """Gives the attempt that was not made because there was nothing to hand over; the class of the status judges it."""
+    result = Result(state, Kind.ERROR, 0, status, sentence)
+    is_final = status.startswith("5.")  # RFC 3463 3.1
+    return Attempted(Verdict(Failed(result, Scope.MESSAGE) if is_final else Deferred(result, Scope.MESSAGE), rule))
 
 
 def is_expiry(verdict: Verdict) -> bool:

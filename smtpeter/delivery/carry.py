@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from smtpeter.content.render import Rendered, render
+from smtpeter.content.render import Rendered
 from smtpeter.delivery.attempt import KeyUnavailable, Misrouted, Ways, Withheld, attempt, is_expiry, unsigned
 from smtpeter.delivery.dispatcher import Dispatcher
+from smtpeter.delivery.errand import Render
 from smtpeter.delivery.lane import Courier
 from smtpeter.delivery.settle import MAX_STRIKES, Settling, quarantine, settlement
 from smtpeter.delivery.told import tell
@@ -23,6 +24,8 @@ from smtpeter.delivery.verdict import Effect
 from smtpeter.model.account import AccountId
 from smtpeter.model.event import Deferral
 from smtpeter.model.message import Message, Transfer
+from smtpeter.prepare.preparation import UnderWay
+from smtpeter.prepare.renderer import Ready, Renderer
 from smtpeter.store.events import EventQuery, EventRecord, events_of
 from smtpeter.store.operation import StoreUnavailable, Unhealthy
 from smtpeter.store.settle import Settlement, settle
@@ -35,6 +38,8 @@ STORE_RETRY_SECONDS = 1.0  # between tries to record a result (D9)
 SUSPECT = 2  # claims without a result after which a message is carried alone
 ALONE_WAIT_SECONDS = 5.0  # until another suspect has ended
 ALONE_AGAIN = timedelta(minutes=1)
+PATIENCE_SECONDS = 0.5  # of a courier, with what is fetched for its message
+PREPARED_BY = timedelta(seconds=5)  # a message whose courier did not wait any longer comes up again
 
 SignersFor = Callable[[AccountId, str], Awaitable[tuple[Signer, ...]]]
 
@@ -47,9 +52,8 @@ class Carrier:
     ways: Ways
     settling: Settling
     signers_for: SignersFor
-    hostname: str
+    renderer: Renderer
     idle_seconds: float
-    shows_client: bool
     alone: asyncio.Lock = field(default_factory=asyncio.Lock)  # of the suspect that is under way
 
     async def live(self, dispatcher: Dispatcher, courier: Courier) -> None:
@@ -104,7 +108,7 @@ class Carrier:
                 self.ways,
                 courier,
                 message,
-                partial(self._render, signers, world.clock.now()),
+                partial(self._prepare, signers),
                 partial(dispatcher.may_finish, message),
             )
         except Misrouted as moved:
@@ -115,11 +119,18 @@ class Carrier:
             courier.not_begun()
             await dispatcher.withhold(message, withheld.pause)
             return
+        except UnderWay:
+            courier.not_begun()
+            await dispatcher.postpone(message, PREPARED_BY)
+            return
         except KeyUnavailable as trouble:
             attempted = unsigned(trouble)
         dispatcher.learn(message, attempted.verdict)
         if is_expiry(attempted.verdict):
             attempted = replace(attempted, earlier=await self._last_attempt(message))
+        original = await self.settling.notices.original(message, attempted.verdict.outcome)
+        if original is not None:
+            attempted = replace(attempted, original=original)
         await self._record(
             dispatcher, message, settlement(self.settling, message, attempted, world.clock.now(), world.random())
         )
@@ -128,15 +139,13 @@ class Carrier:
             with contextlib.suppress(StoreUnavailable):  # the next reply will say it again
                 await dispatcher.pause(message, attempted.verdict)
 
-    def _render(self, signers: tuple[Signer, ...], now: datetime, message: Message, transfer: Transfer) -> Rendered:
-        return render(
-            message,
-            signers=signers,
-            hostname=self.hostname,
-            now=now,
-            transfer=transfer,
-            shows_client=self.shows_client,
-        )
+    async def _prepare(self, signers: tuple[Signer, ...], message: Message) -> Render:
+        """Gives what renders the message. The courier waits for what is fetched for a moment; others need it too."""
+        ready = await self.renderer.ready(message, PATIENCE_SECONDS)
+        return partial(self._render, signers, self.ways.world.clock.now(), ready)
+
+    async def _render(self, signers: tuple[Signer, ...], now: datetime, ready: Ready, transfer: Transfer) -> Rendered:
+        return await self.renderer.leave(ready, signers=signers, now=now, transfer=transfer)
 
     async def _last_attempt(self, message: Message) -> EventRecord | None:
         """Gives what the last attempt met, for the notification of a message whose time is over.

@@ -1,6 +1,6 @@
 """What an attempt works with and what comes of it: the values that go between its parts. Nothing is done here."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
@@ -14,6 +14,7 @@ from smtpeter.delivery.verdict import Rule as VerdictRule
 from smtpeter.delivery.verdict import Verdict
 from smtpeter.model.message import Message, Transfer
 from smtpeter.model.steering import Limits, Stored
+from smtpeter.prepare.renderer import Original
 from smtpeter.store.events import EventRecord
 from smtpeter.store.settle import Sent
 from smtpeter.wire.smtp_steps import TlsPolicy
@@ -43,7 +44,9 @@ class Withheld(Exception):
         self.pause = pause
 
 
-Render = Callable[[Message, Transfer], Rendered]
+Render = Callable[[Transfer], Awaitable[Rendered]]
+# does what has to be waited for; raises CannotRender, NotYet, UnderWay, StoreUnavailable
+Prepare = Callable[[Message], Awaitable[Render]]
 MayFinish = Callable[[], bool]
 
 
@@ -89,7 +92,7 @@ class Ways:
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """One message on its way. `may_finish` is asked right before the end of data (D6)."""
+    """One message on its way, ready to be rendered. `may_finish` is asked right before the end of data (D6)."""
 
     ways: Ways
     courier: Courier
@@ -111,10 +114,11 @@ class Handover(Enum):
 class Attempted:
     """The verdict, in which form the message was on the wire, if it was, and into whose hands it went, if it did.
 
-    `earlier` is the last attempt before, for a message whose time is over.
+    `earlier` is the last attempt before, for a message whose time is over; `original` what a notification returns.
     """
 
     verdict: Verdict
     sent: Sent | None = None
     handover: Handover = Handover.FINAL
     earlier: EventRecord | None = None
+    original: Original | None = None

@@ -19,7 +19,7 @@ async def hand_over(errand: Errand, connection: Connection) -> Attempted | None:
     ways, message = errand.ways, errand.message
     transfer = Transfer.EIGHT_BIT if connection.extensions.has_8bitmime else Transfer.SEVEN_BIT
     try:
-        rendered = errand.render(message, transfer)
+        rendered = await errand.render(transfer)
     except CannotConvert as refusal:
         result = Result(State.MAILFROM, Kind.ERROR, 0, "5.6.3", str(refusal), mta=connection.remote.mta)
         return Attempted(Verdict(Failed(result, Scope.MESSAGE), "content cannot be converted"))

@@ -11,7 +11,6 @@ more: a result that is not recorded would have the message sent once again.
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from smtpeter.content.render import source_of
 from smtpeter.model.address import AddressError, parse_address
 from smtpeter.model.event import Dialogue
 from smtpeter.model.message import (
@@ -26,8 +25,9 @@ from smtpeter.model.message import (
     Submission,
     new_submission_id,
 )
-from smtpeter.model.outcome import Kind, Result, State
+from smtpeter.model.outcome import Deferred, Delivered, Failed, Kind, Outcome, Result, State
 from smtpeter.model.reply import Reply
+from smtpeter.prepare.renderer import Original, Renderer
 from smtpeter.store.accept import AcceptItem
 from smtpeter.store.events import EventRecord
 from smtpeter.wire import dsn
@@ -44,12 +44,20 @@ _ASKED_BY = {
     Action.DELIVERED: Notify.SUCCESS,
     Action.RELAYED: Notify.SUCCESS,
 }
+_TOLD_OF: dict[type[Outcome], tuple[Action, ...]] = {
+    Delivered: (Action.DELIVERED, Action.RELAYED),
+    Deferred: (Action.DELAYED,),
+    Failed: (Action.FAILED,),
+}
 _NOT_GIVEN = frozenset({Notify.FAILURE})  # RFC 3461 4.1, which leaves it to us whether a delay is told
 
 # RFC 3463 3.5, 3.6: the status of an attempt to which no reply came
 _SILENCES = {Kind.TIMEOUT: "4.4.2", Kind.LOST: "4.4.2", Kind.INVALID: "4.5.0"}
 _UNREACHED = "4.4.1"
-_WITHOUT_ATTEMPT = frozenset({State.PROCESS, State.SUPPRESSION})
+# where a message ends, or waits, before anybody is spoken to
+WITHOUT_ATTEMPT = frozenset(
+    {State.PROCESS, State.SUPPRESSION, State.STORAGE, State.TEMPLATE, State.PERSONALIZE, State.REWRITE}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +66,36 @@ class Notices:
 
     world: World
     hostname: str
+    renderer: Renderer
 
     def is_wanted(self, message: Message, action: Action) -> bool:
         """True when there is somebody to tell, who asked for notifications of this action."""
         return bool(message.envelope) and _ASKED_BY[action] in (message.recipient.dsn.notify or _NOT_GIVEN)
 
+    async def original(self, message: Message, outcome: Outcome) -> Original | None:
+        """Gives the message as far as it is at hand, when its submitter may have to be told of this outcome."""
+        if not any(self.is_wanted(message, action) for action in _TOLD_OF[type(outcome)]):
+            return None
+        try:
+            return await self.renderer.original(message)
+        except Exception:
+            log_trouble("notice.trouble", message=message.id)
+            return None
+
     def about(
-        self, message: Message, action: Action, result: Result, now: datetime, earlier: EventRecord | None = None
+        self,
+        message: Message,
+        action: Action,
+        result: Result,
+        now: datetime,
+        *,
+        original: Original | None,
+        earlier: EventRecord | None = None,
     ) -> AcceptItem | None:
         """Gives the notification that is to be stored with a result; None when none is due.
 
-        `earlier` is the last attempt before, when the result came about without one.
+        `original` is the message, if it could be made. `earlier` is the last attempt before, when the result came about
+        without one.
         """
         if not self.is_wanted(message, action):
             return None
@@ -76,7 +103,9 @@ class Notices:
             report = _with_result(self._report(message, action, now), result, now)
             if earlier is not None:
                 report = _with_earlier(report, earlier)
-            return self._item(message, _with_original(report, message))
+            if original is not None:
+                report = _with_original(report, message, original)
+            return self._item(message, report)
         except Exception:
             log_trouble("notice.trouble", message=message.id)
             return None
@@ -139,7 +168,7 @@ def _with_result(report: Report, result: Result, now: datetime) -> Report:
         reply=reply,
         reason=reason,
         remote_mta=result.mta if reply is not None else "",
-        last_attempt=None if result.state in _WITHOUT_ATTEMPT else now,
+        last_attempt=None if result.state in WITHOUT_ATTEMPT else now,
     )
 
 
@@ -158,11 +187,11 @@ def _with_earlier(report: Report, earlier: EventRecord) -> Report:
     )
 
 
-def _with_original(report: Report, message: Message) -> Report:
+def _with_original(report: Report, message: Message, original: Original) -> Report:
     """Gives the report with the message; only a failure may bring back all of it (RFC 3461 4.3)."""
-    original = source_of(message)
-    is_full = report.action is Action.FAILED and message.options.ret == "FULL" and len(original) <= MAX_RETURNED_BYTES
-    return replace(report, original=original, is_full=is_full)
+    is_asked_for = report.action is Action.FAILED and message.options.ret == "FULL"
+    is_full = is_asked_for and original.is_whole and len(original.content) <= MAX_RETURNED_BYTES
+    return replace(report, original=original.content, is_full=is_full)
 
 
 def _words(said: Result | Dialogue) -> tuple[Reply | None, str]:

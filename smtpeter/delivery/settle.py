@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TypeVar, assert_never
 
 from smtpeter.delivery.attempt import Attempted, Handover
-from smtpeter.delivery.notice import Notices
+from smtpeter.delivery.notice import WITHOUT_ATTEMPT, Notices
 from smtpeter.delivery.schedule import Schedule, not_past
 from smtpeter.delivery.verdict import Verdict
 from smtpeter.model.event import Deferral, Delivery, Dialogue, Failure, Quarantine
@@ -55,10 +55,12 @@ def settlement(
                 message.attempt + 1,
                 events=(_told(Failure, message, attempted.verdict),),
                 sent=attempted.sent,
-                notice=settling.notices.about(message, Action.FAILED, result, now, attempted.earlier),
+                notice=settling.notices.about(
+                    message, Action.FAILED, result, now, original=attempted.original, earlier=attempted.earlier
+                ),
             )
         case Deferred():
-            return _deferral(settling, message, attempted.verdict, outcome, now, randomness)
+            return _deferral(settling, message, attempted, outcome, now, randomness)
         case _:
             assert_never(outcome)
 
@@ -70,11 +72,11 @@ def _success(
     if attempted.handover is Handover.TELLING:  # RFC 3461 5.2.1
         return None
     action = Action.DELIVERED if attempted.handover is Handover.FINAL else Action.RELAYED  # RFC 3461 5.2.2 (b)
-    return settling.notices.about(message, action, result, now)
+    return settling.notices.about(message, action, result, now, original=attempted.original)
 
 
 def _deferral(
-    settling: Settling, message: Message, verdict: Verdict, outcome: Deferred, now: datetime, randomness: float
+    settling: Settling, message: Message, attempted: Attempted, outcome: Deferred, now: datetime, randomness: float
 ) -> Settlement:
     """Gives the settlement of an attempt after which there is another, with word of the delay once it is long."""
     schedule = settling.schedule
@@ -83,7 +85,7 @@ def _deferral(
     if settling.notices.is_wanted(message, Action.DELAYED) and not message.is_delay_told:
         late_at = schedule.late_at(message.options.send_at or message.accepted)
         if now >= late_at:
-            notice = settling.notices.about(message, Action.DELAYED, outcome.result, now)
+            notice = settling.notices.about(message, Action.DELAYED, outcome.result, now, original=attempted.original)
         else:
             due = not_past(late_at, due, now, outcome.retry_after)
     return Settlement(
@@ -93,9 +95,10 @@ def _deferral(
         now,
         message.attempt + 1,
         due=due,
-        events=(_told(Deferral, message, verdict),),
+        events=(_told(Deferral, message, attempted.verdict),),
         is_delay_told=notice is not None,
-        is_doubtful=_is_uncertain(message, outcome.result),
+        # also when nothing was tried now: a claim before that ended without a result may have been one that delivered
+        is_doubtful=outcome.result.is_uncertain or message.is_doubtful or message.unsettled > 0,
         notice=notice,
     )
 
@@ -148,4 +151,5 @@ def _is_uncertain(message: Message, result: Result) -> bool:
 
     A claim that ended without a result was that of a worker which may have sent it.
     """
-    return result.is_uncertain or message.is_doubtful or (message.unsettled > 0 and result.state is not State.PROCESS)
+    is_tried = result.state not in WITHOUT_ATTEMPT
+    return result.is_uncertain or message.is_doubtful or (message.unsettled > 0 and is_tried)

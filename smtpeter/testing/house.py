@@ -7,7 +7,7 @@
         await gateway.settled(id)                    # lets time pass
         assert [record.event.name for record in await gateway.events(id)] == ["attempt", "delivery"]
 
-The zone, the network and its hosts, the clock and the folder belong to the story: they stay when a gateway ends, by
+The zone, the network and its hosts, the web, the clock and the folder belong to the story: they stay when a gateway ends, by
 `close` in order or by `process.power_off` at once, and another one is started on the same files. Several gateways may run side
 by side, each as a machine of its own.
 
@@ -26,7 +26,7 @@ from typing import Any, Self
 from weakref import WeakSet
 
 from smtpeter.app.house import House, furnish
-from smtpeter.config import Config
+from smtpeter.config import Config, Fetch
 from smtpeter.domains.keys import new_key
 from smtpeter.domains.seal import installation_key
 from smtpeter.model.account import Account, Features, Identity
@@ -45,7 +45,9 @@ from smtpeter.store.store import Store, open_store
 from smtpeter.testing.network import Network, Tls
 from smtpeter.testing.remote_host import Message, RemoteHost
 from smtpeter.testing.virtual_time import VirtualClock
+from smtpeter.testing.web import NETWORK, Web
 from smtpeter.testing.zone import Zone
+from smtpeter.world.networks import parse_networks
 from smtpeter.world.seams import Clock, World
 
 HOSTNAME = "gateway.example.org"
@@ -127,20 +129,20 @@ class Gateway:
 
     async def send(
         self,
-        *recipients: str,
+        *recipients: str | Recipient,
         envelope: str | None = SENDER,
-        content: bytes = CONTENT,
+        content: bytes | Source = CONTENT,
         dsn: Dsn = NO_DSN,
         expire_after: timedelta | None = None,
         stream: str = "transactional",
         account: Account | None = None,
     ) -> list[MessageId]:
-        """Hands one message in for some recipients, as a door does. Raises Refused."""
+        """Hands one message in for some recipients, as a door does; content is MIME or a whole source. Raises Refused."""
         expires = None if expire_after is None else self.house.clock.now() + expire_after
         draft = Draft(
             envelope=envelope,
-            recipients=tuple(_recipient(text, dsn) for text in recipients),
-            source=Source(SourceKind.MIME, content),
+            recipients=tuple(_recipient(each, dsn) for each in recipients),
+            source=content if isinstance(content, Source) else Source(SourceKind.MIME, content),
             options=Options(max_deliver_time=expires, ret=dsn.ret, envid=dsn.envid, stream=stream),
             received=Received("ESMTPSA", "client.example.org", "192.0.2.1"),
         )
@@ -226,7 +228,9 @@ class Story:
             config,
             server=replace(config.server, hostname=HOSTNAME, data_dir=folder, master_key=_MASTER_KEY),
             delivery=replace(config.delivery, **delivery),
+            fetch=Fetch(networks=parse_networks([NETWORK])),
         )
+        self.web = Web(self.network, self.zone)
         self._folder = folder
         self._hub = Hub()
         self.processes: list[Process] = []
@@ -306,6 +310,8 @@ async def _account(house: House, name: str) -> Account:
     return await house.store.write(put_account, NewAccount(name, house.clock.now(), approve_all=True))
 
 
-def _recipient(text: str, dsn: Dsn) -> Recipient:
-    address = parse_address(text)
-    return Recipient(str(address), address.domain, text, dsn)
+def _recipient(given: str | Recipient, dsn: Dsn) -> Recipient:
+    if isinstance(given, Recipient):
+        return given
+    address = parse_address(given)
+    return Recipient(str(address), address.domain, given, dsn)

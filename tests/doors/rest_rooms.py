@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx2
 
+from smtpeter.content.letter import Letters
+from smtpeter.content.render import Tools
 from smtpeter.doors.rest.app import build_app
 from smtpeter.doors.rest.rooms import Rooms
 from smtpeter.doors.rest.settings import RestSettings
@@ -15,10 +17,16 @@ from smtpeter.model import parts
 from smtpeter.model.account import Account, Identity
 from smtpeter.model.message import MessageId, Options, Source, SourceKind
 from smtpeter.model.parts import Attachment, Mailbox, Parts
+from smtpeter.prepare.fetching import Fetching
 from smtpeter.prepare.gather import Fetch, fetch_nothing
+from smtpeter.prepare.renderer import Renderer
 from smtpeter.store.accounts import NewAccount, put_account
 from smtpeter.store.credentials import NewToken, put_token, token_digest
 from smtpeter.store.sender_domains import NewDomain, put_domain
+from smtpeter.testing.network import Network
+from smtpeter.testing.web import Web
+from smtpeter.testing.zone import Zone
+from smtpeter.wire.token import Key, Keyring
 from tests.intake.house import T0, House, draft, open_intake, recipient
 
 MINE, OTHERS = "mine", "others"
@@ -83,12 +91,16 @@ async def open_rooms(folder: Path, fetch: Fetch | None = None) -> AsyncIterator[
             wanted = frozenset(scopes.split(","))
             item = NewToken(accounts[owner].id, secret, secret, token_digest(secret), wanted, T0, is_sandbox)
             await intake.store.write(put_token, item)
+        tools = Tools("gate.example.com", Keyring([Key(0, bytes(32))]), Letters())
+        web = Web(Network(), Zone())
+        renderer = Renderer(intake.store, intake.clock, tools, Fetching(intake.store, intake.clock, web.client))
         rooms = Rooms(
             intake.store,
             intake.intake,
             intake.identify,
             intake.clock,
             "gate.example.com",
+            renderer,
             fetch_for=lambda account: fetch or fetch_nothing,
         )
         settings = RestSettings(b"key", allows_loopback_http=True)

@@ -106,7 +106,7 @@ async def test_trouble_says_whether_it_may_pass(tmp_path: Path) -> None:
         rooms.zone["inside.example.com"] = {"a": ["10.0.0.1"]}
         rooms.zone["shaky.example.com"] = {"trouble": "SERVFAIL"}
         rooms.zone["silent.example.com"] = {"a": ["198.51.100.9"]}
-        rooms.network.silence("198.51.100.9")
+        rooms.network.silence("198.51.100.9", port=443)
         urls = [
             "https://www.example.com/down",
             "https://shaky.example.com/",

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from smtpeter.content.render import content_of, source_of
+from smtpeter.content.render import CannotRender
+from smtpeter.doors.rest.errors import Problem
 from smtpeter.doors.rest.gateway import (
     Cancelling,
     EventView,
@@ -23,9 +24,11 @@ from smtpeter.intake.accept import Intake, Outcome, Resent
 from smtpeter.intake.identify import USER_FEATURES, Identify, hash_password, new_password, new_token
 from smtpeter.intake.repeats import HEADER, Idempotency, first_answer
 from smtpeter.model.account import Account, AccountId, Features, Identity, Login, Token
-from smtpeter.model.message import Draft, MessageId, MessageState, Received
+from smtpeter.model.message import Draft, MessageId, MessageState, Received, Transfer
 from smtpeter.model.refusal import Refused
+from smtpeter.prepare.collect import NotYet
 from smtpeter.prepare.gather import FetchFor
+from smtpeter.prepare.renderer import Renderer
 from smtpeter.store.accounts import Named
 from smtpeter.store.answers import Answer, KeyMismatch, Repeated, keep_answer
 from smtpeter.store.credentials import (
@@ -75,6 +78,7 @@ class Rooms:
         identify: Identify,
         clock: Clock,
         hostname: str,
+        renderer: Renderer,
         way_out: WayOut = NOT_CONFIGURED,
         fetch_for: FetchFor | None = None,
     ) -> None:
@@ -84,7 +88,7 @@ class Rooms:
         self._intake = intake
         self._identify = identify
         self._clock = clock
-        self._hostname = hostname
+        self._renderer = renderer
         # a name is looked up before its row is made, and one password is hashed at a time (K2)
         self._credentials = asyncio.Lock()
 
@@ -120,12 +124,15 @@ class Rooms:
         message = await self._store.read(stored_message, query)
         if message is None:
             return None
-        if version is Version.COMPOSED:
-            return source_of(message)
-        as_sent = await self._store.read(sent, query)
-        if as_sent is None:
-            return content_of(message, hostname=self._hostname)
-        return as_sent.block + content_of(message, hostname=self._hostname, transfer=as_sent.transfer)
+        try:
+            if version is Version.COMPOSED:
+                return await self._renderer.source(message)
+            as_sent = await self._store.read(sent, query)
+            if as_sent is None:
+                return await self._renderer.content(message, Transfer.EIGHT_BIT)
+            return as_sent.block + await self._renderer.content(message, as_sent.transfer)
+        except (CannotRender, NotYet) as reason:
+            raise Problem("not_found", hint=f"the message could not be made: {str(reason).rstrip('.')}") from None
 
     async def resend(
         self, identity: Identity, id: MessageId, received: Received, idempotency: Idempotency[Resent] | None
