@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn, Protocol
 
+from bench.clicks import Clicks
 from bench.depth import Depth
 from bench.gateway import GatewayFailed
 from bench.idle import Idle
@@ -37,7 +38,7 @@ class Measure(Protocol):
     def run(self, bench: Bench) -> Iterator[Line]: ...
 
 
-MEASURES: Mapping[str, Measure] = {**WORKS, "depth": Depth(), "idle": Idle()}
+MEASURES: Mapping[str, Measure] = {**WORKS, "clicks": Clicks(), "depth": Depth(), "idle": Idle()}
 
 
 def flush_ms(folder: Path) -> float:

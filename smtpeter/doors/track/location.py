@@ -20,7 +20,6 @@ from smtpeter.wire.token import BadToken
 
 MAX_READ_AGAIN = 2048  # characters of a query in an old character set
 
-_ADDRESS = re.compile(r"https?://[!-~]+\Z", re.IGNORECASE)
 _PORT = re.compile(r":[0-9]*\Z")
 _USER = "%:!$&'()*+,;=~-._"  # RFC 3986 3.2.1, and escapes that are there already
 
@@ -43,7 +42,8 @@ def location(origin: str, rest: str) -> str:
     path, mark, query = rest.partition("?")
     # browsers take one for the other here; other programs might take it for a part of the host
     address = f"{ascii_origin(origin)}{path.replace(chr(92), '/')}{mark}{query}"
-    if not path.startswith("/") or not _ADDRESS.match(address):
+    # printable ASCII only: nothing in it ends a header field (B1)
+    if not path.startswith("/") or not (address.isascii() and address.isprintable()) or " " in address:
         raise BadToken("This is no address to lead to.")
     return address
 

@@ -10,16 +10,17 @@ made at once, of one account fewer still (W9). Raises StoreUnavailable.
 import asyncio
 from typing import Protocol
 
+from smtpeter.content.tools import CannotRender
 from smtpeter.doors.track.answers import NO_STORE, NOSNIFF, Answer, Fields
 from smtpeter.doors.track.memory import Memory
-from smtpeter.doors.track.pages import GONE, TROUBLE
+from smtpeter.doors.track.pages import GONE, MISSING, TROUBLE
 from smtpeter.model.account import AccountId
 from smtpeter.model.message import Message, MessageId
 from smtpeter.store.operation import StoreUnavailable
 from smtpeter.store.records import MessageQuery
 from smtpeter.store.sources import stored_message
 from smtpeter.store.store import Store
-from smtpeter.world.log import log_trouble
+from smtpeter.world.log import log, log_trouble
 from smtpeter.world.seams import Clock
 
 ROOM_BYTES = 8 * 2**20
@@ -47,7 +48,7 @@ class Renderer(Protocol):
     """Makes the page of a mail."""
 
     async def webversion(self, message: Message) -> str | None:
-        """Gives the HTML, None when the mail has none. What it raises besides StoreUnavailable is that mail's trouble."""
+        """Gives the HTML, None when the mail has none. Raises StoreUnavailable, CannotRender for good, else for now."""
 
 
 class WebVersions:
@@ -101,6 +102,9 @@ class WebVersions:
             html = await self._renderer.webversion(message)
         except StoreUnavailable:
             raise
+        except CannotRender as reason:
+            log("track.webversion_failed", message=message.id, reason=str(reason))
+            return MISSING
         except Exception:  # one mail that cannot be made is no trouble of the door
             log_trouble("track.webversion_failed", message=message.id)
             return TROUBLE

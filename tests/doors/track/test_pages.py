@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from smtpeter.content.tools import CannotRender
 from smtpeter.doors.track.machines import MACHINES, is_machine, read_table
 from smtpeter.doors.track.pages import GONE, MISSING, NOT_SO, TROUBLE, confirm_page, left_page, masked
 from smtpeter.doors.track.unsubscribe import MAX_BODY_BYTES
@@ -87,6 +88,14 @@ async def test_web_version_that_cannot_be_made_is_trouble_without_its_cause(tmp_
         assert "secret" not in answer.text
         house.pages.html[house.message] = "<p>x</p>"
         assert (await house.ask(house.page())).status_code == 200
+
+
+@in_virtual_time
+async def test_web_version_that_never_can_be_made_is_a_link_that_does_not_work(tmp_path: Path) -> None:
+    async with open_track(tmp_path) as house:
+        house.pages.html[house.message] = CannotRender("The template is broken.")
+        answer = await house.ask(house.page())
+        assert (answer.status_code, answer.content) == (404, MISSING.body)
 
 
 # ---- leaving
