@@ -41,11 +41,15 @@ def complete(attachment: Attachment, number: int) -> Attachment:
     """Gives the attachment in the form in which it is stored; `number` is its place in the call, from 0.
 
     The name loses its folders, and without one it is `attachment-1.pdf`; the type is guessed from the name when it is
-    not given; angle brackets and `cid:` around a cid go. Again applied, it changes nothing. Raises Refused.
+    not given; angle brackets and `cid:` around a cid go. What a file at a URL is called, and its type, is known only when
+    it is fetched, so there only what was given is brought into form. Again applied, it changes nothing. Raises Refused.
     """
     where = f"attachments[{number}]"
     name = _name(attachment.name, f"{where}.name")
-    given = _type(attachment.type, f"{where}.type") or type_of(name)
+    named = _type(attachment.type, f"{where}.type")
+    if attachment.url:
+        return Attachment(b"", name, named, _cid(attachment.cid, f"{where}.cid"), attachment.url)
+    given = named or type_of(name)
     data, kind = _data_and_type(attachment.data, given)
     name = name or f"attachment-{number + 1}{extension_of(given.partition(';')[0])}"
     return Attachment(data, name, kind, _cid(attachment.cid, f"{where}.cid"))

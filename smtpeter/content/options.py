@@ -4,17 +4,18 @@ The same names may come in the header of a message or in the `extra` property of
 the message leaves, known or not (smtp-api.md, features per message). A value that cannot be understood refuses the
 message: sending it in another way than its sender asked for is worse than not sending it.
 
-Raises Refused: `invalid_header` naming the field, `not_available` for what this release does not do.
+Raises Refused: `invalid_header` naming the field.
 """
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from smtpeter.content.personalize.data import MAX_DATA_DEPTH, MAX_DATA_OCTETS
 from smtpeter.model.account import Features
 from smtpeter.model.refusal import Refused
 
@@ -41,8 +42,9 @@ _NAMES = {
     "maxdelivertime": "maxdelivertime",
     "sendat": "sendat",
     "metadata": "metadata",
+    "template": "template",
+    "data": "data",
 }
-_NOT_AVAILABLE = frozenset({"template", "data"})
 _SWITCHES = frozenset({"inlinecss", "trackclicks", "trackopens", "trackbounces", "preventscam"})
 _BOOLEANS = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
@@ -59,7 +61,7 @@ _NO_TAG = re.compile(r"[\s;\x00-\x1f\x7f-\x9f]")
 
 @dataclass(frozen=True, slots=True)
 class OptionHeaders:
-    """What the option fields said; None where they said nothing."""
+    """What the option fields said; None where they said nothing. `template` is a number or name as written."""
 
     features: Features = Features()
     tags: tuple[str, ...] | None = None
@@ -67,6 +69,13 @@ class OptionHeaders:
     max_deliver_time: datetime | None = None
     send_at: datetime | None = None
     metadata: str | None = None
+    template: str | None = None
+    data: str | None = None
+
+    def over(self, lower: "OptionHeaders") -> "OptionHeaders":
+        """Gives what is said here, with what is not said here taken from `lower`."""
+        said = {one.name: value for one in fields(self) if (value := getattr(self, one.name)) is not None}
+        return replace(lower, **{**said, "features": self.features.over(lower.features)})
 
 
 NOTHING = OptionHeaders()
@@ -77,15 +86,13 @@ def is_option(name: str) -> bool:
     return name[: len(PREFIX)].lower() == PREFIX
 
 
-def read_options(fields: Iterable[tuple[str, str]]) -> OptionHeaders:
+def read_options(given: Iterable[tuple[str, str]]) -> OptionHeaders:
     """Gives what the option fields among these names and unfolded values say. Others are passed over."""
     found: dict[str, tuple[str, str]] = {}
-    for name, text in fields:
+    for name, text in given:
         if not is_option(name):
             continue
         key = name[len(PREFIX) :].lower()
-        if key in _NOT_AVAILABLE:
-            raise Refused("not_available", feature=f"The header {PREFIX}{key}")
         known = _NAMES.get(key)
         if known is None:
             continue
@@ -106,6 +113,8 @@ def _read(found: dict[str, tuple[str, str]]) -> OptionHeaders:
         max_deliver_time=_moment(*found["maxdelivertime"]) if "maxdelivertime" in found else None,
         send_at=_any_moment(*found["sendat"]) if "sendat" in found else None,
         metadata=_metadata(*found["metadata"]) if "metadata" in found else None,
+        template=_template(*found["template"]) if "template" in found else None,
+        data=_data(*found["data"]) if "data" in found else None,
     )
 
 
@@ -121,13 +130,10 @@ def _boolean(name: str, text: str) -> bool:
 
 
 def _images(name: str, text: str) -> str:
-    match text.lower():
-        case "default":
-            return "default"
-        case "hosted":
-            raise Refused("not_available", feature="Hosting of images (images: hosted)")
-        case _:
-            raise _invalid(name, "write default or hosted")
+    chosen = text.lower()
+    if chosen not in ("default", "hosted"):
+        raise _invalid(name, "write default or hosted")
+    return chosen
 
 
 def _tags(name: str, text: str) -> tuple[str, ...]:
@@ -172,17 +178,32 @@ def _any_moment(name: str, text: str) -> datetime:
 
 def _metadata(name: str, text: str) -> str:
     """Gives the object as JSON text in its shortest form, "" for an empty one."""
-    fault = f"write a JSON object of at most {MAX_METADATA_OCTETS} bytes"
-    if len(text) > 2 * MAX_METADATA_OCTETS or _depth(text) > MAX_METADATA_DEPTH:
+    encoded = _object(name, text, MAX_METADATA_OCTETS, MAX_METADATA_DEPTH)
+    return "" if encoded == "{}" else encoded
+
+
+def _template(name: str, text: str) -> str:
+    if not text:
+        raise _invalid(name, "write the number or the name of a template")
+    return text
+
+
+def _data(name: str, text: str) -> str:
+    """Gives the object as JSON text in its shortest form; an empty one is data too."""
+    return _object(name, text, MAX_DATA_OCTETS, MAX_DATA_DEPTH)
+
+
+def _object(name: str, text: str, most_octets: int, most_levels: int) -> str:
+    fault = f"write a JSON object of at most {most_octets} bytes, nested at most {most_levels} deep"
+    if len(text) > 2 * most_octets or _depth(text) > most_levels:
         raise _invalid(name, fault)
     try:
-        value = msgspec.json.decode(text.encode(), type=dict[str, Any])
-        encoded = msgspec.json.encode(value)
+        encoded = msgspec.json.encode(msgspec.json.decode(text.encode(), type=dict[str, Any]))
     except (msgspec.DecodeError, ValueError):
         raise _invalid(name, fault) from None
-    if len(encoded) > MAX_METADATA_OCTETS:
+    if len(encoded) > most_octets:
         raise _invalid(name, fault)
-    return encoded.decode() if value else ""
+    return encoded.decode()
 
 
 def _depth(text: str) -> int:

@@ -13,12 +13,14 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, overload
 
+from smtpeter.content.letter import Letters
 from smtpeter.intake.judge import Judge
 from smtpeter.intake.options import IntakeSettings, properties
 from smtpeter.intake.repeats import HEADER, Idempotency, first_answer
 from smtpeter.intake.senders import Senders
 from smtpeter.intake.space import Space
 from smtpeter.intake.suppressions import Suppressions
+from smtpeter.intake.workshop import Workshop
 from smtpeter.model.account import Identity
 from smtpeter.model.message import (
     DISCARD_LANE,
@@ -73,7 +75,10 @@ Outcome = list[MessageId] | Refused  # of one draft of a batch
 
 
 class Intake:
-    """Judges drafts and stores what it accepts. `suppressions` are the lists that it goes by."""
+    """Judges drafts and stores what it accepts. `suppressions` are the lists that it goes by.
+
+    `workshop` and `letters` are those of the process: whatever else compiles documents for calls shares them.
+    """
 
     def __init__(
         self,
@@ -83,11 +88,14 @@ class Intake:
         space: Space,
         settings: IntakeSettings,
         onward: Onward | None,
+        letters: Letters | None = None,
     ) -> None:
         self._space = space
         self._store = store
         self._world = world
-        self._judge = Judge(world, senders, settings)
+        self.letters = letters or Letters()
+        self.workshop = Workshop()
+        self._judge = Judge(store, world, senders, settings, self.workshop, self.letters)
         self._onward = onward
         self._is_closing = False
         self.suppressions = Suppressions(store, world.clock)

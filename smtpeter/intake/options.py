@@ -9,47 +9,72 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 from smtpeter.content.options import OptionHeaders
+from smtpeter.intake.wish import CallDraft
 from smtpeter.model.account import Features, Identity
-from smtpeter.model.message import Options
+from smtpeter.model.message import Draft, Options
 from smtpeter.model.refusal import Refused
 
 FEATURE_ORDER = ("preventscam", "inlinecss", "trackbounces", "trackopens", "trackclicks")  # events.md, attempt
 LATEST_EXPIRY = timedelta(days=90)  # after the first try
 LATEST_SEND = timedelta(days=90)  # rest-api.md, sendat
 DEFAULT_STREAM = "transactional"
+# below what account, login and call say (rest-api.md)
+SHIPPED = Features(
+    inlinecss=False, trackclicks=True, trackopens=True, trackbounces=True, preventscam=False, images="default"
+)
 _STREAM = re.compile(r"[a-z0-9-]{1,32}\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeSettings:
-    """Limits of acceptance. Sizes in octets; `expire_after` counts from the moment of the first try."""
+    """Limits of acceptance. Sizes in octets; `expire_after` counts from the moment of the first try.
+
+    `tracking` is scheme and host of tracked addresses, as "https://clicks.example.com"; "" when nothing can be tracked.
+    """
 
     max_message_bytes: int
     max_recipients: int
     expire_after: timedelta
+    tracking: str = ""
 
 
 def merged(
-    identity: Identity, said: Options, headers: OptionHeaders, now: datetime, expire_after: timedelta
+    identity: Identity, draft: Draft, headers: OptionHeaders, now: datetime, settings: IntakeSettings
 ) -> Options:
     """Gives the options with precedence account < login < call < x-smtpeter headers (smtp-api.md)."""
+    said = draft.options
     send_at = _checked_send_at(headers.send_at or said.send_at, now)
+    stream = _checked_stream(headers.stream or said.stream)
+    mine = identity.account.settings
+    autotext = draft.autotext if isinstance(draft, CallDraft) else None
     return replace(
         said,
-        features=_features(headers.features, said.features, identity.features, identity.account.features),
+        features=_features(headers.features, said.features, identity.features, identity.account.features, SHIPPED),
         tags=headers.tags if headers.tags is not None else said.tags,
-        max_deliver_time=_expiry(headers.max_deliver_time or said.max_deliver_time, send_at, now, expire_after),
-        stream=_checked_stream(headers.stream or said.stream),
+        max_deliver_time=_expiry(
+            headers.max_deliver_time or said.max_deliver_time, send_at, now, settings.expire_after
+        ),
+        stream=stream,
         metadata=headers.metadata if headers.metadata is not None else said.metadata,
         send_at=send_at,
         is_sandbox=said.is_sandbox or identity.is_sandbox,
+        tracking=settings.tracking,
+        adds_text=mine.autotext if autotext is None else autotext,
+        tracks_text=mine.trackplaintext,
+        tracks_images=mine.trackimages,
+        manages_unsubscribe=stream in mine.manageunsubscribe,
     )
 
 
-def sent_again(identity: Identity, first: Options, now: datetime, expire_after: timedelta) -> Options:
+def sent_again(identity: Identity, first: Options, now: datetime, settings: IntakeSettings) -> Options:
     """Gives the options of a message that is sent again: those of the first time, but now and with a new life."""
-    is_sandbox = first.is_sandbox or identity.is_sandbox
-    return replace(first, send_at=None, max_deliver_time=now + expire_after, is_sandbox=is_sandbox)
+    return replace(
+        first,
+        send_at=None,
+        max_deliver_time=now + settings.expire_after,
+        is_sandbox=first.is_sandbox or identity.is_sandbox,
+        tracking=settings.tracking,
+    )
 
 
 def properties(features: Features) -> str:

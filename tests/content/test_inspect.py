@@ -61,7 +61,7 @@ def test_a_sender_that_cannot_be_read_with_certainty_is_refused(change):
         (b"Received: x\r\n" * 51 + MAIL, "mail_loop"),
         (b"A: b\r\n" * 1001 + MAIL, "headers_too_large"),
         (MAIL.replace(b": on", b": perhaps"), "invalid_header"),
-        (MAIL.replace(b"TrackOpens: on", b"Template: 12"), "not_available"),
+        (MAIL.replace(b"TrackOpens: on", b"Data: 12"), "invalid_header"),
         (MAIL.replace(b"Subject: ", b"Subject: " + b"x" * 1200), "invalid_message"),
     ],
 )

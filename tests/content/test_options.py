@@ -125,13 +125,38 @@ def test_metadata_is_kept_as_json(text, stored):
     assert read_options([("x-smtpeter-metadata", text)]).metadata == stored
 
 
-@pytest.mark.parametrize("name", ["template", "data"])
-def test_what_this_release_does_not_do_is_refused_and_not_ignored(name):
+def test_template_and_its_data_are_named_by_the_header():
+    asked = read_options([("X-SMTPeter-Template", "welcome"), ("x-smtpeter-data", '{ "name": "Jane" }')])
+    assert (asked.template, asked.data) == ("welcome", '{"name":"Jane"}')
+    assert read_options([("x-smtpeter-data", "{}")]).data == "{}"  # an empty object is data
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("data", "1"),
+        ("data", '{"a"'),
+        ("data", '{"a":' + "[" * 64 + "]" * 64 + "}"),
+        ("data", '{"a":"' + "x" * 2**20 + '"}'),
+        ("template", " "),
+    ],
+)
+def test_templates_and_data_that_cannot_be_read_are_refused(name, text):
     with pytest.raises(Refused) as refused:
-        read_options([(f"X-SMTPeter-{name.title()}", "1")])
-    assert refused.value.refusal.slug == "not_available"
-    with pytest.raises(Refused, match="images"):
-        read_options([("x-smtpeter-images", "hosted")])
+        read_options([(f"x-smtpeter-{name}", text)])
+    assert refused.value.refusal.slug == "invalid_header"
+
+
+def test_images_are_hosted_when_the_header_says_so():
+    assert read_options([("x-smtpeter-images", "Hosted")]).features.images == "hosted"
+
+
+def test_what_is_said_goes_over_what_is_said_below():
+    upper = read_options([("x-smtpeter-tags", "a"), ("x-smtpeter-trackclicks", "no")])
+    lower = read_options([("x-smtpeter-tags", "b"), ("x-smtpeter-stream", "bulk"), ("x-smtpeter-trackopens", "yes")])
+    both = upper.over(lower)
+    assert (both.tags, both.stream) == (("a",), "bulk")
+    assert (both.features.trackclicks, both.features.trackopens) == (False, True)
 
 
 def test_one_option_with_two_values_is_refused_whatever_the_spelling():

@@ -92,7 +92,7 @@ async def test_without_room_a_message_waits_in_the_store_and_delivery_is_nudged(
         (b"From: joe@elsewhere.example\r\n\r\nx\r\n", "sender_domain_not_approved"),
         (b"From: joe@example.com, jim@elsewhere.example\r\n\r\nx\r\n", "sender_domain_not_approved"),
         (b"From: joe@example.com\r\nx-smtpeter-trackclicks: perhaps\r\n\r\nx\r\n", "invalid_header"),
-        (b"From: joe@example.com\r\nx-smtpeter-template: 7\r\n\r\nx\r\n", "not_available"),
+        (b"From: joe@example.com\r\nx-smtpeter-template: 7\r\n\r\nx\r\n", "unknown_template"),
         (b"From: joe@example.com\r\n" + b"Received: x\r\n" * 60 + b"\r\nx\r\n", "mail_loop"),
         (b"From: joe@example.com\r\n\r\n" + b"x" * 100_000, "message_too_large"),
         (b"From: joe@example.com\r\n\r\nx\0y\r\n", "invalid_message"),

@@ -8,12 +8,15 @@ import re
 from typing import Any
 
 from smtpeter.content.attachments import MAX_ATTACHMENTS, complete
+from smtpeter.content.template.tags import has_tag
 from smtpeter.doors.rest.declare import Kind, Property, Reading, Table, schema_of, wrong
 from smtpeter.doors.rest.form import File
 from smtpeter.doors.rest.kinds import text
-from smtpeter.doors.rest.properties import is_empty, unavailable
+from smtpeter.doors.rest.properties import is_empty
 from smtpeter.model.parts import Attachment
 from smtpeter.wire.newlines import normalize
+from smtpeter.world.fetch.target import MAX_URL_CHARACTERS, parse_target
+from smtpeter.world.fetch.trouble import FetchTrouble
 
 _BREAKS = str.maketrans("", "", "\r\n")
 _NO_BASE64 = re.compile(r"[^A-Za-z0-9+/=\r\n]")
@@ -79,8 +82,23 @@ _ATTACHMENT = Table(
     Property("name", text(), "The name of the file; `attachment-1` and so on when absent.", "hello.txt"),
     Property("type", text(), "The media type; guessed from the name when absent.", "text/plain"),
     Property("cid", text(), "Makes it an embed, which the HTML shows by `cid:` and this name.", "logo"),
-    Property("url", unavailable(type="string"), "A file to be fetched. Not available in this version."),
+    Property(
+        "url",
+        text(most=MAX_URL_CHARACTERS),
+        "Where the file is, instead of `data`: http or https. It is fetched before the mail is sent, up to 25 MiB.",
+        "https://example.com/invoice.pdf",
+    ),
 )
+
+
+def check_url(url: str, name: str, *, is_full: bool) -> None:
+    """Refuses what nothing can be fetched from, whoever is asked. `is_full`: tags in it are filled in before."""
+    if is_full and has_tag(url):
+        return
+    try:
+        parse_target(url, allow_high_ports=True)
+    except FetchTrouble as trouble:
+        raise wrong(name, str(trouble)) from None
 
 
 def _read_attachment(value: Any, name: str, number: int, reading: Reading) -> Attachment:
@@ -89,8 +107,15 @@ def _read_attachment(value: Any, name: str, number: int, reading: Reading) -> At
     if not isinstance(value, dict):
         raise wrong(name, f'`{name}` must be an object, as {{"data": "SGVsbG8=", "name": "hello.txt"}}.')
     given = _ATTACHMENT.read(value, reading, f"{name}.")
+    if url := given.get("url", ""):
+        if given.get("data"):
+            raise wrong(f"{name}.url", f"`{name}` has `data` and `url`; give one of them.")
+        check_url(url, f"{name}.url", is_full=True)
+        return complete(
+            Attachment(b"", given.get("name", ""), given.get("type", ""), given.get("cid", ""), url), number
+        )
     if "data" not in given:
-        raise wrong(f"{name}.data", f"`{name}.data` is missing; give the content of the file in base64.")
+        raise wrong(f"{name}.data", f"`{name}.data` is missing; give the file in base64, or its address in `url`.")
     file = value["data"]
     shown = (file.name, file.type) if isinstance(file, File) else ("", "")
     named, kind = given.get("name") or shown[0], given.get("type") or shown[1]

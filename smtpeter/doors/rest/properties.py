@@ -6,18 +6,17 @@ that shows how to write it.
 
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from smtpeter.doors.rest.declare import Kind, Property, Reading, Table, schema_of, wrong
 from smtpeter.doors.rest.decode import decode_json
 from smtpeter.doors.rest.errors import Problem
-from smtpeter.doors.rest.kinds import BOOLEAN, TIME_PATTERN, read_time, text
+from smtpeter.doors.rest.kinds import BOOLEAN, TIME_PATTERN, one_of, read_time, text
 from smtpeter.model.address import AddressError, parse_address
 from smtpeter.model.message import Dsn, Notify
 from smtpeter.model.parts import Unsubscribe
-from smtpeter.model.refusal import Refused
 
 MAX_TAGS = 32
 MAX_TAG_LENGTH = 128
@@ -42,37 +41,69 @@ def is_empty(value: Any) -> bool:
     return value is None or value in ("", [], {})
 
 
-def unavailable(**schema: Any) -> Kind:
-    """What this release cannot do: refused by name, so that nothing is silently left out; empty forms are harmless."""
-
-    def read(value: Any, name: str, reading: Reading) -> None:
-        if not is_empty(value):
-            raise Refused("not_available", field=name, feature=f"`{name}`")
-
-    return Kind(schema, read)
+def read_json_text(value: str, name: str) -> Any:
+    """Gives what a text of a form says in JSON."""
+    try:
+        return decode_json(f'{{"value":{value}}}'.encode())["value"]
+    except (Problem, KeyError):
+        raise wrong(name, f"`{name}` is not complete JSON, with names and texts in quotation marks.") from None
 
 
-def _read_switch(value: Any, name: str, reading: Reading) -> bool:
-    """Gives False: the switches have no effect in this release, so one that is switched on is named."""
-    if BOOLEAN.read(value, name, reading):
-        reading.unknown.append(name)
-    return False
+def read_data(value: Any, name: str, reading: Reading) -> str:
+    """Gives an object of values for tags as JSON text, "" when there is none; an empty object is one."""
+    if value is None or value == "":
+        return ""
+    if reading.is_form and isinstance(value, str):
+        value = read_json_text(value, name)
+    if value == []:
+        value = {}  # what PHP makes of an array without names
+    if not isinstance(value, dict):
+        raise wrong(name, f'The data in `{name}` must be an object, as {{"firstname": "Jane"}}.')
+    return msgspec.json.encode(value).decode()
 
 
-SWITCH = Kind(BOOLEAN.schema, _read_switch)
+DATA = Kind({"type": "object"}, read_data)
 
 
-def _read_images(value: Any, name: str, reading: Reading) -> str:
-    match value:
-        case "default":
-            return "default"
-        case "hosted":
-            raise Refused("not_available", field=name, feature=f'`{name}`: "hosted"')
-        case _:
-            raise wrong(name, f'`{name}` must be "default".')
+def _read_template(value: Any, name: str, reading: Reading) -> int | str | dict[str, Any] | None:
+    """Reads a number, a name or a document; also a document as text, which only a document can look like."""
+    if value == "" or value == []:
+        return None
+    if isinstance(value, str):
+        if not value.lstrip().startswith("{"):
+            return value
+        value = read_json_text(value, name)
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**53:
+        raise wrong(name, f"`{name}` must be the number or the name of a template, or a document.")
+    return value
 
 
-IMAGES = Kind({"type": "string", "enum": ["default", "hosted"]}, _read_images)
+TEMPLATE = Kind({"type": ["integer", "string", "object"]}, _read_template)
+
+
+def _read_patch(value: Any, name: str, reading: Reading) -> list[Any]:
+    if isinstance(value, str) and reading.is_form and value:
+        value = read_json_text(value, name)
+    if is_empty(value):
+        return []
+    if not isinstance(value, list) or not all(isinstance(operation, dict) for operation in value):
+        example = '[{"op": "replace", "path": "/subject", "value": "Hello"}]'
+        raise wrong(name, f"`{name}` must be an array of operations (RFC 6902), as {example}.")
+    return value
+
+
+_OPERATION = {
+    "type": "object",
+    "properties": {
+        "op": {"type": "string", "enum": ["add", "remove", "replace", "move", "copy", "test"]},
+        "path": {"type": "string"},
+    },
+}
+PATCH = Kind({"type": "array", "items": _OPERATION}, _read_patch)
+
+IMAGES = one_of("default", "hosted")
 
 
 def _read_tags(value: Any, name: str, reading: Reading) -> tuple[str, ...]:
@@ -143,7 +174,15 @@ METADATA = Kind(
 )
 
 
-def _read_extra(value: Any, name: str, reading: Reading) -> tuple[tuple[str, str], ...]:
+class HeaderField(NamedTuple):
+    """A header field that a call sets, and where in the call it stands."""
+
+    name: str
+    text: str
+    where: str
+
+
+def _read_extra(value: Any, name: str, reading: Reading) -> tuple[HeaderField, ...]:
     if is_empty(value):
         return ()
     if not isinstance(value, dict):
@@ -151,17 +190,13 @@ def _read_extra(value: Any, name: str, reading: Reading) -> tuple[tuple[str, str
     fields = []
     for key, content in value.items():
         where = f"{name}.{key}"
-        if key[:2].lower() != "x-":
-            raise wrong(where, f"Only header fields whose names begin with x- can be set by `{name}`.")
         if not isinstance(content, str):
             raise wrong(where, f"`{where}` must be a string.")
-        fields.append((key, content))
+        fields.append(HeaderField(key, content, where))
     return tuple(fields)
 
 
-EXTRA = Kind(
-    {"type": "object", "propertyNames": {"pattern": "^[Xx]-"}, "additionalProperties": {"type": "string"}}, _read_extra
-)
+EXTRA = Kind({"type": "object", "additionalProperties": {"type": "string"}}, _read_extra)
 
 
 def _read_notify(value: Any, name: str, reading: Reading) -> frozenset[Notify]:

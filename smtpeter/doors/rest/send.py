@@ -1,9 +1,10 @@
 """POST /v1/send: from the properties of the call to a draft, and from the ids to the answer.
 
 The door checks forms and gathers; whether the sender may send, and whether the content makes a lawful message, is
-judged by intake. What this release cannot do is refused by name, so that nothing is silently left out of a mail.
+judged by intake, which also finds the template that a call names.
 """
 
+import base64
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,30 +12,41 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from smtpeter.doors.rest import declare
-from smtpeter.doors.rest.addresses import BCC, ENVELOPE, MAILBOXES, RECIPIENT, RECIPIENTS, SENDER, gather_recipients
+from smtpeter.doors.rest.addresses import (
+    BCC,
+    ENVELOPE,
+    MAILBOXES,
+    RECIPIENT,
+    RECIPIENTS,
+    SENDER,
+    Boxes,
+    gather_recipients,
+)
 from smtpeter.doors.rest.call import Call, json_response, repeated
 from smtpeter.doors.rest.client import Client
 from smtpeter.doors.rest.declare import Operation, Property, Reading, Route, Schema, Table, wrong
-from smtpeter.doors.rest.files import ATTACHMENTS, CONTENT, MIME
-from smtpeter.doors.rest.kinds import TIME, text
+from smtpeter.doors.rest.files import ATTACHMENTS, CONTENT, MIME, check_url
+from smtpeter.doors.rest.kinds import BOOLEAN, TIME, text
 from smtpeter.doors.rest.properties import (
+    DATA,
     DSN,
     EXTRA,
     IMAGES,
     METADATA,
     MOMENT,
+    PATCH,
     STREAM,
-    SWITCH,
     TAGS,
+    TEMPLATE,
     UNSUBSCRIBE,
-    unavailable,
+    HeaderField,
 )
+from smtpeter.intake.wish import CallDraft, LetterWish
 from smtpeter.model import parts
 from smtpeter.model.account import Features
 from smtpeter.model.message import Draft, Dsn, MessageId, Options, Received, Recipient, Source, SourceKind
 from smtpeter.store.answers import Answer
 
-_LATER = "Not available in this version."
 PROPERTIES = Table(
     Property(
         "recipient",
@@ -45,8 +57,8 @@ PROPERTIES = Table(
     Property(
         "recipients",
         RECIPIENTS,
-        "The same as an array of addresses. Personal data beside them is not available in this version.",
-        ["jane@example.org", "john@example.org"],
+        "The same as an array of addresses, or each address with the data of its own mail, which goes over `data`.",
+        {"jane@example.org": {"firstname": "Jane"}, "john@example.org": {"firstname": "John"}},
     ),
     Property("envelope", ENVELOPE, "The address where bounces go.", "bounces@example.com"),
     Property(
@@ -65,7 +77,13 @@ PROPERTIES = Table(
     Property("text", CONTENT, "The plain text.", "Thank you for your order."),
     Property("html", CONTENT, "The HTML.", "<p>Thank you for your order.</p>"),
     Property("mime", MIME, "A whole message, header and body, instead of the single properties."),
-    Property("extra", EXTRA, "Header fields whose names begin with x-.", {"x-order": "1234"}, ("headers",)),
+    Property(
+        "extra",
+        EXTRA,
+        "Header fields whose names begin with x-; with a template, any that a document can have.",
+        {"x-order": "1234"},
+        ("headers",),
+    ),
     Property(
         "attachments",
         ATTACHMENTS,
@@ -89,15 +107,33 @@ PROPERTIES = Table(
         "2027-02-01 18:30:00",
     ),
     Property("dsn", DSN, "Which notifications are wanted (RFC 3461).", {"notify": "FAILURE,DELAY", "ret": "HDRS"}),
-    Property("inlinecss", SWITCH, f"{_LATER} Counts as false."),
-    Property("trackclicks", SWITCH, f"{_LATER} Counts as false."),
-    Property("trackopens", SWITCH, f"{_LATER} Counts as false."),
-    Property("trackbounces", SWITCH, f"{_LATER} Counts as false."),
-    Property("preventscam", SWITCH, f"{_LATER} Counts as false."),
-    Property("images", IMAGES, "`default`: images stay in the mail. `hosted` is not available in this version."),
-    Property("template", unavailable(), _LATER),
-    Property("patch", unavailable(), _LATER),
-    Property("data", unavailable(), _LATER),
+    Property("inlinecss", BOOLEAN, "Moves the rules of style sheets into the elements; false as shipped.", True),
+    Property("trackclicks", BOOLEAN, "Tells of every click on a link; true as shipped.", False),
+    Property("trackopens", BOOLEAN, "Tells when the mail is opened; true as shipped.", False),
+    Property("trackbounces", BOOLEAN, "Bounces come to us, and are told; true as shipped.", True),
+    Property("preventscam", BOOLEAN, "Leaves links alone whose text is their address; false as shipped.", True),
+    Property("images", IMAGES, "`hosted`: embedded images are taken out, kept here and linked.", "default"),
+    Property("autotext", BOOLEAN, "HTML without `text` gets a text part made of it; what the account says.", True),
+    Property(
+        "template",
+        TEMPLATE,
+        "The number or name of a template, or a document, that the mail is made of. `subject`, `text`, `from`, `replyto`, "
+        "`to` and `cc` replace what it says, `attachments` and `headers` are added.",
+        "welcome",
+    ),
+    Property(
+        "patch",
+        PATCH,
+        "Operations (RFC 6902) that change the template for this call, before the properties are put in.",
+        [{"op": "replace", "path": "/subject", "value": "Welcome back, {$firstname}"}],
+    ),
+    Property(
+        "data",
+        DATA,
+        "Values for the tags of the content, as `{$firstname}`, for all recipients. With data, also an empty object, or a "
+        "template, braces in texts and header fields are code; else they are text.",
+        {"firstname": "Jane"},
+    ),
     example={
         "recipient": "jane@example.org",
         "from": "Joe <joe@example.com>",
@@ -106,7 +142,10 @@ PROPERTIES = Table(
         "html": "<h1>My first mail</h1>",
     },
 )
-_CONTENT = ("from", "to", "cc", "replyto", "subject", "text", "html", "extra", "attachments", "unsubscribe")
+_CONTENT = (
+    *("template", "patch", "from", "to", "cc", "replyto", "subject", "text", "html"),
+    *("extra", "attachments", "unsubscribe"),
+)
 _SWITCHES = ("inlinecss", "trackclicks", "trackopens", "trackbounces", "preventscam")
 _NO_DSN = Dsn()
 _NO_FEATURES = Features()
@@ -128,26 +167,22 @@ def answer_of(ids: Iterable[MessageId], draft: Draft) -> dict[MessageId, str]:
     return {id: recipient.given for id, recipient in zip(ids, draft.recipients, strict=True)}
 
 
-def read_draft(properties: dict[str, Any], reading: Reading, client: Client) -> Draft:
+def read_draft(properties: dict[str, Any], reading: Reading, client: Client) -> CallDraft:
     """Gives the draft that the properties describe. Raises Refused with the property at fault."""
     return make_draft(PROPERTIES.read(properties, reading), client, reading.most_recipients)
 
 
-def make_draft(given: dict[str, Any], client: Client, most_recipients: int) -> Draft:
+def make_draft(given: dict[str, Any], client: Client, most_recipients: int) -> CallDraft:
     """Gives the draft of typed properties. Raises Refused."""
     dsn: Dsn = given.get("dsn", _NO_DSN)
     visible = [*given.get("recipient", ()), *given.get("recipients", ())]
     blind = given.get("bcc", ())
     recipients = gather_recipients([*visible, *blind], dsn, most_recipients)
+    shown = len(gather_recipients(visible, dsn, most_recipients)) if visible and blind else len(recipients)
+    if not visible:
+        shown = 0
     envelope: str | None = given.get("envelope")
-    if "mime" in given:
-        source, sender = _whole(given), ""
-    else:
-        content = _parts(given)
-        if blind and not content.to:
-            count = len(gather_recipients(visible, dsn, most_recipients)) if visible else 0
-            content = _with_visible(content, recipients, count)
-        source, sender = Source(SourceKind.PARTS, parts.encode(content)), content.sender.address
+    source, letter, sender = _content(given, recipients, shown)
     options = Options(
         features=_features(given),
         tags=given.get("tags", ()),
@@ -160,7 +195,7 @@ def make_draft(given: dict[str, Any], client: Client, most_recipients: int) -> D
         metadata=given.get("metadata", ""),
         send_at=given.get("sendat"),
     )
-    return Draft(envelope, recipients, source, options, _received(client))
+    return CallDraft(envelope, recipients, source, options, _received(client), letter, given.get("autotext"))
 
 
 def _features(given: dict[str, Any]) -> Features:
@@ -168,29 +203,114 @@ def _features(given: dict[str, Any]) -> Features:
     return Features(**said, images=given.get("images")) if said or "images" in given else _NO_FEATURES
 
 
-def _whole(given: dict[str, Any]) -> Source:
+def _content(
+    given: dict[str, Any], recipients: tuple[Recipient, ...], shown: int
+) -> tuple[Source, LetterWish | None, str]:
+    """Gives the source, the template to make it of, and the address of the sender as far as it is known here.
+
+    The first `shown` recipients are those that are not blind.
+    """
+    data: str | None = given.get("data") or None
+    if data is None and any(recipient.data for recipient in recipients):
+        data = "{}"
+    if "mime" in given:
+        _check_alone(given)
+        return Source(SourceKind.MIME, given["mime"], data), None, ""
+    if given.get("template") is not None:
+        return Source(SourceKind.LETTER, b"", data), _letter(given, recipients, shown), ""
+    if given.get("patch"):
+        raise wrong("patch", "`patch` changes a template, and there is none; give the template in `template`.")
+    content = _parts(given, is_full=data is not None)
+    if shown < len(recipients) and not content.to:
+        content = _with_visible(content, recipients, shown)
+    return Source(SourceKind.PARTS, parts.encode(content), data), None, content.sender.address
+
+
+def _check_alone(given: dict[str, Any]) -> None:
     for name in _CONTENT:
-        if given.get(name) not in (None, (), ""):
+        if given.get(name) not in (None, (), "", []):
             raise wrong(name, f"`mime` is a whole message; leave out `{name}`, or leave out `mime`.")
-    return Source(SourceKind.MIME, given["mime"])
 
 
-def _parts(given: dict[str, Any]) -> parts.Parts:
-    sender = given.get("from")
+def _letter(given: dict[str, Any], recipients: tuple[Recipient, ...], shown: int) -> LetterWish:
+    """Gives the wish for a letter, the properties of the call as a document has them (templates.md 11)."""
+    if given.get("html") is not None:
+        raise wrong("html", "`template` makes the HTML; leave out `html`, or change the template by `patch`.")
+    properties: dict[str, Any] = {name: given[name] for name in ("subject", "text") if given.get(name) is not None}
+    if (sender := _boxes(given, "from")) is not None:
+        properties["from"] = _entry(sender.read_one(is_full=True))
+    for name, its in (("to", "to"), ("cc", "cc"), ("replyto", "replyTo")):
+        if (boxes := _boxes(given, name)) is not None:
+            entries = [_entry(box) for box in boxes.read(is_full=True)]
+            if name == "replyto" and len(entries) > 1:
+                raise wrong(name, "A template has room for one address in `replyto`; leave the others out.")
+            properties[its] = entries[0] if name == "replyto" else entries
+    if files := [_file(file, number) for number, file in enumerate(given.get("attachments", ()))]:
+        properties["attachments"] = files
+    if extra := {one.name: one.text for one in given.get("extra", ())}:
+        properties["headers"] = extra
+    return LetterWish(
+        given["template"],
+        given.get("patch") or None,
+        properties,
+        given.get("unsubscribe"),
+        tuple([blind.address for blind in recipients[shown:]]),
+        recipients[0].address if shown == 1 < len(recipients) else "",
+    )
+
+
+def _boxes(given: dict[str, Any], name: str) -> Boxes | None:
+    boxes: Boxes | None = given.get(name)
+    return boxes
+
+
+def _entry(box: parts.Mailbox) -> dict[str, str]:
+    return {"address": box.address, "name": box.name} if box.name else {"address": box.address}
+
+
+def _file(file: parts.Attachment, number: int) -> dict[str, str]:
+    """Gives an attachment as a document has it."""
+    if file.cid:
+        where = f"attachments[{number}].cid"
+        raise wrong(where, "A template shows its images by URL; leave out `cid`, and give the image an https address.")
+    named = {name: text for name, text in (("name", file.name), ("type", file.type)) if text}
+    if file.url:
+        return {"url": file.url, **named}
+    return {"data": base64.b64encode(file.data).decode("ascii"), **named}
+
+
+def _parts(given: dict[str, Any], *, is_full: bool) -> parts.Parts:
+    """Gives the single properties; `is_full`: tags in them are filled in."""
+    sender = _boxes(given, "from")
     if sender is None:
         raise wrong("from", "`from` is missing; give the sender's address, which also needs an approved domain.")
     if "text" not in given and "html" not in given:
-        raise wrong("text", "There is no content; give `text` or `html` (or both), or a whole message in `mime`.")
+        raise wrong(
+            "text", "There is no content; give `text` or `html` (or both), a `template`, or a whole message in `mime`."
+        )
+    extra: tuple[HeaderField, ...] = given.get("extra", ())
+    for one in extra:
+        if one.name[:2].lower() != "x-":
+            property_name = one.where.partition(".")[0]
+            raise wrong(one.where, f"Only header fields whose names begin with x- can be set by `{property_name}`.")
+    attachments: tuple[parts.Attachment, ...] = given.get("attachments", ())
+    for number, file in enumerate(attachments):
+        if file.url and not is_full:
+            check_url(file.url, f"attachments[{number}].url", is_full=False)
+    to, cc, replyto = [
+        boxes.read(is_full=is_full) if (boxes := _boxes(given, name)) is not None else ()
+        for name in ("to", "cc", "replyto")
+    ]
     return parts.Parts(
-        sender=sender,
-        to=given.get("to", ()),
-        cc=given.get("cc", ()),
-        replyto=given.get("replyto", ()),
+        sender=sender.read_one(is_full=is_full),
+        to=to,
+        cc=cc,
+        replyto=replyto,
         subject=given.get("subject", ""),
         text=given.get("text"),
         html=given.get("html"),
-        headers=given.get("extra", ()),
-        attachments=given.get("attachments", ()),
+        headers=tuple([(one.name, one.text) for one in extra]),
+        attachments=attachments,
         unsubscribe=given.get("unsubscribe"),
     )
 
@@ -227,7 +347,9 @@ REFUSALS = (
     "invalid_message",
     "invalid_header",
     "mail_loop",
-    "not_available",
+    "unknown_template",
+    "invalid_template",
+    "invalid_personalization",
     "sender_domain_not_approved",
     "sender_not_allowed",
     "account_suspended",

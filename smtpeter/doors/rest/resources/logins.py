@@ -109,8 +109,6 @@ def _user(user: str) -> str:
 def _wished(call: Call, given: dict[str, Any], base: LoginWish) -> LoginWish:
     """Gives `base` with what the call says."""
     settings = given.get("settings", {})
-    # kept, but without effect in this release
-    call.unknown.extend(f"settings.{name}" for name in _SWITCHES if settings.get(name))
     return replace(
         base,
         password=given.get("password", base.password),
@@ -152,7 +150,7 @@ _SETTINGS = Property(
                 Property(name, BOOLEAN, f"The setting {name} of what is sent with the login.", False)
                 for name in _SWITCHES
             ),
-            Property("images", one_of("default"), "How embedded images are sent.", "default"),
+            Property("images", one_of("default", "hosted"), "How embedded images are sent.", "default"),
         )
     ),
     "What holds for mail that says nothing else; all are off for a new login, and a change leaves the others alone.",
