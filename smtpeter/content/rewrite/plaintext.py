@@ -8,7 +8,8 @@ from smtpeter.content.rewrite.segments import Segment, target_slot
 from smtpeter.content.rewrite.settings import Rewriting
 from smtpeter.wire.token import Kind
 
-_LINK = re.compile(r"https?://[^\s<>\"\u00a0-\uffff\U00010000-\U0010ffff]+", re.IGNORECASE)
+# the letter case of the scheme alone is ignored: beyond ASCII there are letters whose other case is s or k
+_LINK = re.compile(r"(?i:https?)://[^\s<>\"\u00a0-\uffff\U00010000-\U0010ffff]+")
 _SENTENCE_END = ".,;:!?'*_"
 _CLOSING = {")": "(", "]": "[", "}": "{"}
 
