@@ -17,18 +17,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from smtpeter.content.finish import complete, marks_of, strip, trace_of
-from smtpeter.content.letter import Letters
 from smtpeter.content.load import Loaded, file_urls, filled_url, letter_of, load, page_of, values_of
 from smtpeter.content.rewrite.parts import HostedImage
 from smtpeter.content.rewriting import Rewritten, page_settings_of, settings_of
-from smtpeter.content.tools import NO_RESOURCES, CannotRender, Resources, Shelf, Tools
+from smtpeter.content.tools import NO_RESOURCES, CannotRender, Resources, Tools
 from smtpeter.content.views import html_of
 from smtpeter.model.message import Message, Transfer
 from smtpeter.wire.dkim import Signer, sign
 from smtpeter.wire.headers import Field, has_long_line, join, read_fields, split
 from smtpeter.wire.mend import mend
 from smtpeter.wire.mime import CannotConvert, has_crlf_only
-from smtpeter.wire.token import MIN_SECRET, Key, Keyring
 
 __all__ = [
     "CannotConvert",
@@ -47,9 +45,6 @@ __all__ = [
     "values_of",
     "webversion_of",
 ]
-
-NO_NUMBERS: Mapping[str, int] = {}
-_SHELF = Shelf()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +92,18 @@ def compose(message: Message, tools: Tools, resources: Resources = NO_RESOURCES)
 
 
 def render(
-    composed: Composed | Message,
-    tools: Tools | None = None,
-    numbers: Mapping[str, int] = NO_NUMBERS,
+    composed: Composed,
+    tools: Tools,
+    numbers: Mapping[str, int],
     *,
     signers: Sequence[Signer],
     now: datetime,
     transfer: Transfer = Transfer.EIGHT_BIT,
-    hostname: str = "",
-    shows_client: bool = False,
 ) -> Rendered:
     """Gives the message as it leaves; `now` is the moment of signing, all other times are those of acceptance.
 
     The signatures of the document stand above ours; all of them cover the marks, too. Raises CannotConvert.
     """
-    composed, tools = _composed(composed, tools, hostname, shows_client=shows_client)
     fields, body, content = _make(composed, tools, numbers, transfer)
     marks = marks_of(composed.message, fields)
     trace = trace_of(composed.message, tools.hostname, shows_client=tools.shows_client)
@@ -120,24 +112,17 @@ def render(
 
 
 def content_of(
-    composed: Composed | Message,
-    tools: Tools | None = None,
-    numbers: Mapping[str, int] = NO_NUMBERS,
-    *,
-    transfer: Transfer = Transfer.EIGHT_BIT,
-    hostname: str = "",
+    composed: Composed, tools: Tools, numbers: Mapping[str, int], *, transfer: Transfer = Transfer.EIGHT_BIT
 ) -> bytes:
     """Gives the content as it leaves in this form, without the block before it. Raises CannotConvert."""
-    composed, tools = _composed(composed, tools, hostname)
     return _make(composed, tools, numbers, transfer)[2]
 
 
-def source_of(composed: Composed | Message) -> bytes:
+def source_of(composed: Composed) -> bytes:
     """Gives the mail before anything was rewritten, completed and without what is for us or for nobody.
 
     This is what a notification returns and the API shows. Nothing is mended, so it raises nothing.
     """
-    composed, _ = _composed(composed, None, "")
     if composed.original is not None:
         return composed.original
     return join(composed.fields) + b"\r\n" + composed.body
@@ -158,14 +143,6 @@ def webversion_of(message: Message, tools: Tools, resources: Resources = NO_RESO
     shown = Rewritten(composed.fields, composed.body, hosting)
     sealer = tools.keyring.sealer(message.account, message.id)
     return html_of(join(composed.fields) + b"\r\n" + shown.body(sealer, message.account, {}))
-
-
-def _composed(
-    composed: Composed | Message, tools: Tools | None, hostname: str, *, shows_client: bool = False
-) -> tuple[Composed, Tools]:
-    """Gives what callers give that know no tools yet: a message without tags, tracking or document."""
-    tools = tools or Tools(hostname, Keyring([Key(0, bytes(MIN_SECRET))]), Letters(), shows_client, _SHELF)
-    return (compose(composed, tools) if isinstance(composed, Message) else composed), tools
 
 
 def _rewritten(message: Message, fields: list[Field], loaded: Loaded, tools: Tools) -> Rewritten | None:

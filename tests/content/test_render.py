@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smtpeter.content import render as rendering
-from smtpeter.content.render import content_of, render, source_of
+from smtpeter.content.render import compose, content_of, render, source_of
 from smtpeter.content.views import headers_of, html_of, text_of
 from smtpeter.model.account import AccountId
 from smtpeter.model.message import Message, MessageId, Options, Received, Recipient, Source, SourceKind, Transfer
@@ -17,6 +17,7 @@ from smtpeter.model.parts import Mailbox, Parts, encode
 from smtpeter.wire import dkim
 from smtpeter.wire.headers import has_long_line, read_fields, split
 from smtpeter.wire.mime import CannotConvert
+from tests.content.rendering import tools
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 ACCEPTED = datetime(2026, 11, 22, 10, 0, 0, tzinfo=UTC)
@@ -54,8 +55,13 @@ def message(content, kind=SourceKind.MIME, **changes):
     )
 
 
-def leave(content, **how):
-    return render(message(content), **{"signers": (), "hostname": "mail.example.net", "now": NOW, **how})
+def leave(content, *, shows_client=False, **how):
+    return leave_message(message(content), tools(hostname="mail.example.net", shows_client=shows_client), **how)
+
+
+def leave_message(one, kit=None, **how):
+    kit = kit or tools(hostname="h.example")
+    return render(compose(one, kit), kit, {}, **{"signers": (), "now": NOW, **how})
 
 
 def verifies(octets):
@@ -88,7 +94,7 @@ def test_the_client_is_named_only_when_that_is_wanted():
         b"Received: from laptop.example.com ([192.0.2.7])\r\n by mail.example.net with ESMTPSA id "
     )
     hostile = message(MAIL, received=Received("ESMTPS", "x) (evil\r\nBcc: y", "2001:db8::1"))
-    block = render(hostile, signers=(), hostname="h.example", now=NOW, shows_client=True).block
+    block = leave_message(hostile, tools(hostname="h.example", shows_client=True)).block
     assert block.startswith(b"Received: from unknown ([IPv6:2001:db8::1])\r\n by h.example")
 
 
@@ -176,7 +182,7 @@ PARTS = Parts(
 
 
 def test_properties_are_composed_and_signed():
-    sent = render(message(encode(PARTS), SourceKind.PARTS), signers=SIGNERS, hostname="h.example", now=NOW)
+    sent = leave_message(message(encode(PARTS), SourceKind.PARTS), signers=SIGNERS)
     assert verifies(sent.block + sent.content)
     mail = email.message_from_bytes(sent.content)
     assert mail["to"] == "jane@example.org" and mail["message-id"] == "<0123456789abcdefghij-2@example.com>"
@@ -185,14 +191,16 @@ def test_properties_are_composed_and_signed():
 
 def test_what_was_handed_in_can_be_shown():
     composed = message(encode(PARTS), SourceKind.PARTS)
-    content = source_of(composed)
+    kit = tools(hostname="h.example")
+    content = source_of(compose(composed, kit))
     assert (text_of(content), html_of(content)) == ("téxt\r\n", "<p>é</p>\r\n")
     assert "Subject: =?utf-8?" in headers_of(content)
-    assert content == render(composed, signers=(), hostname="h.example", now=NOW).content
+    assert content == leave_message(composed).content
     wide = message(MAIL + b"x" * 999)
-    assert content_of(wide, hostname="h.example") == leave(wide.source.content).content != source_of(wide)
-    assert source_of(message(MAIL)) == MAIL and html_of(MAIL) is None
-    assert b"secret" not in source_of(message(b"Bcc: secret@example.org\r\n" + MAIL))
+    made = compose(wide, kit)
+    assert content_of(made, kit, {}) == leave(wide.source.content).content != source_of(made)
+    assert source_of(compose(message(MAIL), kit)) is MAIL and html_of(MAIL) is None
+    assert b"secret" not in source_of(compose(message(b"Bcc: secret@example.org\r\n" + MAIL), kit))
 
 
 def test_the_moment_of_signing_changes_the_signature_alone():
