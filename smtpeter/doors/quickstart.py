@@ -1,14 +1,14 @@
 """Development mode's first contact: credentials that survive a restart, the ready file, and commands that work as printed."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
-from smtpeter.intake.identify import hash_password, new_password, new_token
-from smtpeter.store.accounts import NewAccount, put_account
+from smtpeter.intake.identify import USER_FEATURES, hash_password, new_password, new_token
+from smtpeter.store.accounts import NewAccount, account_named, put_account
 from smtpeter.store.credentials import NewLogin, NewToken, find_login, find_token, put_login, put_token, token_digest
 from smtpeter.store.store import Store
 
@@ -45,14 +45,20 @@ class Places:
 
 async def development_access(store: Store, path: Path, *, approve_all: bool, now: datetime) -> DevelopmentAccess:
     """Gives the credentials of the development account, making what is missing."""
-    account = await store.write(put_account, NewAccount(ACCOUNT_NAME, now, approve_all=approve_all))
+    before = await store.read(account_named, ACCOUNT_NAME)
+    item = NewAccount(ACCOUNT_NAME, now, approve_all=approve_all)
+    if before is not None:
+        item = replace(item, features=before.features, settings=before.settings)
+    account = await store.write(put_account, item)
     known = _read(path)
     if known is not None and await _works(store, known):
         return known
     access = DevelopmentAccess(new_token(), USER, new_password())
     digest = token_digest(access.token)
     await store.write(put_token, NewToken(account.id, "development", access.token[:12], digest, ALL_SCOPES, now))
-    await store.write(put_login, NewLogin(account.id, access.user, hash_password(access.password), now))
+    # as every new login: what it hands in stays as it is until a header or its settings say otherwise (smtp-api.md)
+    login = NewLogin(account.id, access.user, hash_password(access.password), now, USER_FEATURES)
+    await store.write(put_login, login)
     _write(path, msgspec.json.encode(access))
     return access
 

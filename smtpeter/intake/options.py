@@ -22,6 +22,7 @@ DEFAULT_STREAM = "transactional"
 SHIPPED = Features(
     inlinecss=False, trackclicks=True, trackopens=True, trackbounces=True, preventscam=False, images="default"
 )
+MAX_STREAMS = 100  # that an account can name in a setting
 _STREAM = re.compile(r"[a-z0-9-]{1,32}\Z")
 
 
@@ -112,8 +113,13 @@ def _expiry(asked: datetime | None, send_at: datetime | None, now: datetime, exp
     return min(asked, first + LATEST_EXPIRY)
 
 
+def is_stream(name: str) -> bool:
+    """True for what a stream can be called."""
+    return _STREAM.match(name) is not None
+
+
 def _checked_stream(stream: str) -> str:
-    if stream != DEFAULT_STREAM and not _STREAM.match(stream):
+    if stream != DEFAULT_STREAM and not is_stream(stream):
         reason = "A stream is named by 1 to 32 of the characters a-z, 0-9 and hyphen, as in `bulk`."
         raise Refused("invalid_request", field="stream", reason=reason)
     return stream

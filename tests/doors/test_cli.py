@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from smtpeter.config import Config
-from smtpeter.doors.cli import mail, people, setup, suppressions, users
+from smtpeter.doors.cli import accounts, mail, people, setup, suppressions, users
 from smtpeter.doors.cli.shared import Common, table, with_store
 from smtpeter.model.account import Features
 from smtpeter.store.credentials import find_login
@@ -38,7 +38,7 @@ def program(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_account_token_login_and_domain_are_made_and_listed(common: Common, capsys: pytest.CaptureFixture[str]) -> None:
-    people.account_create("acme", common=common)
+    accounts.account_create("acme", common=common)
     assert printed(capsys) == {"id": 1, "name": "acme"}
     people.token_create("ci", scopes="send", common=common)
     token = printed(capsys)
@@ -58,12 +58,12 @@ def test_account_token_login_and_domain_are_made_and_listed(common: Common, caps
     assert [one["user"] for one in printed(capsys)] == ["app@acme.example"]  # type: ignore[attr-defined]
     people.domain_list(common=common)
     assert printed(capsys) == [{"name": "example.com", "approved": True, "selectors": ["smtpeter"]}]
-    people.account_list(common=common)
+    accounts.account_list(common=common)
     assert printed(capsys) == [{"id": 1, "name": "acme", "suspended": ""}]
 
 
 def test_tokens_and_logins_are_deleted_by_their_names(common: Common, capsys: pytest.CaptureFixture[str]) -> None:
-    people.account_create("acme", common=common)
+    accounts.account_create("acme", common=common)
     people.token_create("ci", sandbox=True, common=common)
     people.login_create(user="app", common=common)
     capsys.readouterr()
@@ -78,7 +78,7 @@ def test_tokens_and_logins_are_deleted_by_their_names(common: Common, capsys: py
 
 
 def test_a_new_login_has_all_settings_off(common: Common) -> None:
-    people.account_create("acme", common=common)
+    accounts.account_create("acme", common=common)
     people.login_create(user="app", common=common)
 
     async def look(store: Store, _config: Config) -> None:
@@ -90,8 +90,8 @@ def test_a_new_login_has_all_settings_off(common: Common) -> None:
 
 
 def test_users_are_made_granted_listed_and_deleted(common: Common, capsys: pytest.CaptureFixture[str]) -> None:
-    people.account_create("acme", common=common)
-    people.account_create("other", common=common)
+    accounts.account_create("acme", common=common)
+    accounts.account_create("other", common=common)
     capsys.readouterr()
     users.user_create("Jane@Example.com", account="acme", common=common)
     made = printed(capsys)
@@ -115,7 +115,7 @@ def test_users_are_made_granted_listed_and_deleted(common: Common, capsys: pytes
 def test_the_password_of_a_user_may_come_from_a_file_and_is_then_not_repeated(
     common: Common, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    people.account_create("acme", common=common)
+    accounts.account_create("acme", common=common)
     file = tmp_path / "password"
     file.write_text("correct horse battery\n")
     users.user_create("jane@example.com", password_file=file, common=Common(data_dir=common.data_dir))
@@ -123,7 +123,7 @@ def test_the_password_of_a_user_may_come_from_a_file_and_is_then_not_repeated(
 
 
 def test_suppressions_are_added_listed_and_removed(common: Common, capsys: pytest.CaptureFixture[str]) -> None:
-    people.account_create("acme", common=common)
+    accounts.account_create("acme", common=common)
     capsys.readouterr()
     suppressions.suppression_add(["Jane@Example.org", "@example.net"], cause="by phone", common=common)
     assert [one["entry"] for one in printed(capsys)] == ["jane@example.org", "example.net"]  # type: ignore[attr-defined]
@@ -142,7 +142,7 @@ def test_suppressions_are_added_listed_and_removed(common: Common, capsys: pytes
 
 
 def test_secrets_are_not_kept_in_readable_form(common: Common, capsys: pytest.CaptureFixture[str]) -> None:
-    people.account_create("acme", common=common)
+    accounts.account_create("acme", common=common)
     people.token_create(common=Common(data_dir=common.data_dir))
     people.login_create(user="u", common=common)
     out = capsys.readouterr().out
@@ -161,7 +161,7 @@ def test_a_brought_key_signs_under_its_selector(
     key = dkim.load_private_key(dkim.generate("rsa-sha256"))
     pem = tmp_path / "own.pem"
     pem.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    people.account_create("acme", common=common)
+    accounts.account_create("acme", common=common)
     people.domain_add("example.com", dkim_key=pem, selector="mine", common=common)
     out = capsys.readouterr().out
     assert dkim.public_record(key) in out
@@ -171,7 +171,7 @@ def test_a_brought_key_signs_under_its_selector(
 @pytest.mark.parametrize(
     ("call", "code", "words"),
     [
-        (lambda c: people.account_create("acme", common=c), 1, "already"),
+        (lambda c: accounts.account_create("acme", common=c), 1, "already"),
         (lambda c: people.token_create(scopes="fly", common=c), 2, "send, read, manage"),
         (lambda c: people.token_create(account="nobody", common=c), 1, "no account 'nobody'"),
         (lambda c: people.domain_add("not a domain", common=c), 2, "not a domain"),
@@ -194,7 +194,7 @@ def test_a_brought_key_signs_under_its_selector(
 def test_what_cannot_be_done_is_said_in_a_sentence(
     common: Common, capsys: pytest.CaptureFixture[str], call: object, code: int, words: str
 ) -> None:
-    people.account_create("acme", common=common)
+    accounts.account_create("acme", common=common)
     capsys.readouterr()
     with pytest.raises(SystemExit) as caught:
         call(common)  # type: ignore[operator]
@@ -204,8 +204,8 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
 
 
 def test_with_two_accounts_one_must_be_named(common: Common, capsys: pytest.CaptureFixture[str]) -> None:
-    people.account_create("a", common=common)
-    people.account_create("b", common=common)
+    accounts.account_create("a", common=common)
+    accounts.account_create("b", common=common)
     with pytest.raises(SystemExit) as caught:
         people.token_create(common=common)
     assert failure(capsys, caught) == (2, "Say which account with --account: a, b.\n")
@@ -258,3 +258,69 @@ def test_version_is_printed(tmp_path: Path) -> None:
 
 def test_tables_stand_in_columns() -> None:
     assert table(("a", "long"), [("value", 1), ("x", 22)]) == "a      long\nvalue  1\nx      22"
+
+
+def test_what_holds_for_the_mail_of_an_account_is_changed_and_shown(
+    common: Common, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.account_create("acme", common=common)
+    capsys.readouterr()
+    accounts.account_set(
+        trackopens="off", images="hosted", autotext="off", manageunsubscribe="bulk, news", common=common
+    )
+    accounts.account_set(inlinecss="on", common=common)
+    capsys.readouterr()
+    accounts.account_show(common=common)
+    shown = printed(capsys)
+    assert shown["features"] == {  # type: ignore[index]
+        "inlinecss": True,
+        "trackclicks": None,
+        "trackopens": False,
+        "trackbounces": None,
+        "preventscam": None,
+        "images": "hosted",
+    }
+    assert shown["settings"] == {  # type: ignore[index]
+        "autotext": False,
+        "trackplaintext": False,
+        "trackimages": True,
+        "manageunsubscribe": ["bulk", "news"],
+    }
+    accounts.account_set(trackopens="default", images="default", manageunsubscribe="", common=common)
+    changed = printed(capsys)
+    assert (changed["features"]["trackopens"], changed["features"]["images"]) == (None, None)  # type: ignore[index]
+    assert changed["settings"]["manageunsubscribe"] == []  # type: ignore[index]
+
+
+def test_shown_settings_say_what_is_as_shipped(common: Common, capsys: pytest.CaptureFixture[str]) -> None:
+    accounts.account_create("acme", common=common)
+    accounts.account_set(trackclicks="off", common=common)
+    capsys.readouterr()
+    accounts.account_show(common=Common(data_dir=common.data_dir))
+    lines = capsys.readouterr().out.splitlines()
+    assert "trackclicks        off" in lines
+    assert "trackopens         on (default)" in lines
+    assert "manageunsubscribe  none" in lines
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"trackopens": "maybe"}, {"autotext": "default"}, {"images": "elsewhere"}, {"manageunsubscribe": "Bulk"}],
+)
+def test_settings_that_cannot_be_are_refused_by_name(
+    given: dict[str, str], common: Common, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.account_create("acme", common=common)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as caught:
+        accounts.account_set(common=common, **given)  # type: ignore[arg-type]
+    code, text = failure(capsys, caught)
+    assert (code, f"--{next(iter(given))}" in text) == (2, True)
+
+
+def test_the_account_is_set_by_the_program_as_its_help_says(tmp_path: Path) -> None:
+    common = ["--data-dir", str(tmp_path / "data")]
+    assert program("account", "create", "acme", *common, cwd=tmp_path).returncode == 0
+    done = program("account", "set", "--trackopens", "off", "--manageunsubscribe", "bulk,news", *common, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "bulk,news" in done.stdout

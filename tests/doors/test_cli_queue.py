@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from smtpeter.config import Config
-from smtpeter.doors.cli import people
+from smtpeter.doors.cli import accounts
 from smtpeter.doors.cli.queue import limits, look, move, pauses, queue, routes, rules
 from smtpeter.doors.cli.queue.chosen import Chosen
 from smtpeter.doors.cli.shared import Common, with_store
@@ -252,7 +252,7 @@ def test_pause_is_listed_shown_and_resumed(common: Common, plain: Common, capsys
 
 
 def test_pause_of_a_part_of_a_lane_does_not_pause_the_lane(common: Common, capsys: Capture) -> None:
-    people.account_create("acme", common=common)
+    accounts.account_create("acme", common=common)
     store_with(common, lambda store: fill(store, 1, lane="mx:google"))
     pauses.pause(lane="google", account="acme", stream="bulk", common=common)
     capsys.readouterr()
@@ -367,7 +367,7 @@ def test_routes_are_listed_in_their_order_and_removed(common: Common, capsys: Ca
         '[delivery.smart_hosts.backup]\nhost = "relay.example"\n'
         '[[delivery.routes]]\nrecipient = "b.example"\nvia = ["mx"]\n'
     )
-    people.account_create("acme", common=common)
+    accounts.account_create("acme", common=common)
     routes.routes_add(recipient="*.A.example", via="backup", account="acme", common=common)
     routes.routes_add(stream="bulk", via="discard", position=0, common=common)
     capsys.readouterr()

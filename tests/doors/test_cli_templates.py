@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from smtpeter.doors.cli import people, templates
+from smtpeter.doors.cli import accounts, templates
 from smtpeter.doors.cli.shared import Common
 
 SOUP = {"name": "soup", "subject": "Soup for {$who}", "text": "Dear {$who}", "data": {"who": "all"}}
@@ -18,7 +18,7 @@ def common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SMTPETER_CONFIG", raising=False)
     common = Common(data_dir=tmp_path / "data", json=True)
-    people.account_create("acme", common=common)
+    accounts.account_create("acme", common=common)
     capsys.readouterr()
     return common
 

@@ -9,14 +9,14 @@ from cyclopts import App, Parameter
 
 from smtpeter import __version__
 from smtpeter.config import development
-from smtpeter.doors.cli import mail, people, process, setup, suppressions, templates, users
+from smtpeter.doors.cli import accounts, mail, people, process, setup, suppressions, templates, users
 from smtpeter.doors.cli.queue import queue
 from smtpeter.doors.cli.shared import COMMON, Common, config_file, fail, read_config
 
 ROLES = ("smtp", "api", "mta")
 MAX_WORKERS = 256
 GROUPS = (
-    people.account,
+    accounts.account,
     people.token,
     people.login,
     users.user,

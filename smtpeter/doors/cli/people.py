@@ -1,4 +1,4 @@
-"""`smtpeter account | token | login | domain`: who may send, and as whom. Users are in users.py."""
+"""`smtpeter token | login | domain`: who may send, and as whom. Accounts are in accounts.py, users in users.py."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +12,7 @@ from smtpeter.domains.seal import installation_key
 from smtpeter.doors.cli.shared import COMMON, Common, account_named, fail, read_secret, show, table, with_store
 from smtpeter.intake.identify import USER_FEATURES, hash_password, new_password, new_token
 from smtpeter.model.address import AddressError, parse_domain
-from smtpeter.store.accounts import Named, NewAccount, accounts, put_account
-from smtpeter.store.accounts import account_named as find_account
+from smtpeter.store.accounts import Named
 from smtpeter.store.credentials import (
     NewLogin,
     NewToken,
@@ -33,42 +32,9 @@ from smtpeter.wire.dkim import KeyRefused
 
 SCOPES = ("send", "read", "manage", "operator")
 
-account = App(name="account", help="Accounts: the tenants of the gateway.")
 token = App(name="token", help="Tokens for the REST API.")
 login = App(name="login", help="SMTP logins.")
 domain = App(name="domain", help="Sender domains and the keys that sign for them.")
-
-
-@account.command(name="create")
-def account_create(name: str, common: Common = COMMON) -> None:
-    """Makes an account.
-
-    Example: smtpeter account create acme
-    """
-
-    async def work(store: Store, config: Config) -> None:
-        if await store.read(find_account, name) is not None:
-            fail(f"There is an account {name!r} already.")
-        made = await store.write(put_account, NewAccount(name, datetime.now(UTC)))
-        show(common, {"id": made.id, "name": made.name}, f"Account {made.name} is made (number {made.id}).")
-
-    with_store(common, work)
-
-
-@account.command(name="list")
-def account_list(common: Common = COMMON) -> None:
-    """Lists the accounts."""
-
-    async def work(store: Store, config: Config) -> None:
-        found = await store.read(accounts, None)
-        rows = [(a.id, a.name, a.suspended or "active") for a in found]
-        show(
-            common,
-            [{"id": a.id, "name": a.name, "suspended": a.suspended} for a in found],
-            table(("id", "name", "state"), rows),
-        )
-
-    with_store(common, work)
 
 
 @token.command(name="create")
