@@ -163,7 +163,7 @@ async def test_forged_and_altered_links_end_on_the_page_that_says_so(tmp_path: P
         ]
         forged += [f"{BASE}/a?x=1&p={token[:-1]}", f"{BASE}/a?x=1&p={token}A", f"{BASE}/a?x=1", f"{BASE}/"]
         for url in forged:
-            ended = await tab.go(url)
+            ended = await tab.load(url)
             assert (ended.url, ended.status) == (ended.requests[0], 404), url
             assert len(ended.requests) == 1
         assert await tab.evaluate("document.title") == "This link does not work"
