@@ -192,7 +192,8 @@ async def furnish(
     dispatcher = dispatcher_of(config, store, world, worker, keys, making.renderer) if "mta" in roles else None
     if dispatcher is not None:
         store.on_nudge(dispatcher.hear)
-    intake = Intake(store, world, senders, Space(data_dir, world.clock), _intake_settings(config), dispatcher)
+    settings = _intake_settings(config)
+    intake = Intake(store, world, senders, Space(data_dir, world.clock), settings, dispatcher, making.letters)
     identify = Identify(store, world.clock, _login_limits(config))
     return House(config, store, world.clock, intake, dispatcher, identify, making, worker)
 
@@ -246,6 +247,7 @@ def _intake_settings(config: Config) -> IntakeSettings:
         max_message_bytes=config.smtp.max_message_bytes,
         max_recipients=max(config.smtp.max_recipients, config.http.max_recipients),
         expire_after=config.delivery.expire_after,
+        tracking=config.tracking.base,
     )
 
 

@@ -27,7 +27,7 @@ import uvloop
 from smtpeter.app.child import Sign, Word
 from smtpeter.app.house import House, Openings, open_house
 from smtpeter.app.start import Errand, configuration
-from smtpeter.config import Config, Listen, Server
+from smtpeter.config import Config, Listen, Origin, Server, Tracking, development
 from smtpeter.doors.quickstart import Places, development_access, quick_start, write_ready_file
 from smtpeter.store.credentials import find_login
 from smtpeter.store.operation import StoreRefused, StoreUnavailable
@@ -192,11 +192,21 @@ def _configuration(errand: Errand) -> Config:
 
 
 def _with_places(config: Config, errand: Errand) -> Config:
-    """Gives the configuration with the place where the capture sink listens indeed: its usual port may be taken."""
-    if errand.start.is_development and errand.capture_port:
+    """Gives the configuration with the places where we listen indeed: in development mode a usual port may be taken."""
+    if not errand.start.is_development:
+        return config
+    if errand.capture_port:
         capture = Listen(config.development.capture.host, errand.capture_port)
-        return replace(config, development=replace(config.development, capture=capture))
+        config = replace(config, development=replace(config.development, capture=capture))
+    ports = [_port(opening.descriptor) for opening in errand.openings if opening.door == "http"]
+    if ports and config.tracking == development(errand.start.port_base).tracking:
+        config = replace(config, tracking=Tracking(Origin(f"http://{Listen('127.0.0.1', ports[0])}")))
     return config
+
+
+def _port(descriptor: int) -> int:
+    with socket.socket(fileno=os.dup(descriptor)) as listening:
+        return int(listening.getsockname()[1])
 
 
 def _share(config: Config, workers: int) -> Config:

@@ -96,7 +96,7 @@ class Preparations:
 
         Raises UnderWay when that takes longer than the patience, counted from its beginning.
         """
-        if message.source.kind is SourceKind.MIME:
+        if not _may_want(message):
             return NOTHING
         plan = self._plans.get(message.submission)
         if plan is None:
@@ -117,7 +117,7 @@ class Preparations:
 
     async def missing(self, message: Message, found: Resources) -> list[str]:
         """Gives the URLs of files to be attached that are not among `found`, or are there and gave nothing."""
-        if message.source.kind is SourceKind.MIME:
+        if not _may_want(message):
             return []
         wanted = await self._wanted(message, {url: one for url, one in found.items() if one is not None})
         return [one.url for one in wanted if one.purpose is Purpose.ATTACHMENT]
@@ -140,12 +140,9 @@ class Preparations:
 
     async def _wanted(self, message: Message, found: Resources) -> Sequence[Wanted]:
         """Gives what the message names by URL beside what was found."""
-        is_letter = message.source.kind is SourceKind.LETTER
-        if not is_letter and b'"attachments"' not in message.source.content:
-            return ()  # most have no files, and reading all of it to know that is dear
 
         def look() -> Sequence[Wanted]:
-            if is_letter:
+            if message.source.kind is SourceKind.LETTER:
                 return letter_of(message, self._tools, found).compiled.wanted
             return [one for one in file_urls(message) if one.url not in found]
 
@@ -257,6 +254,17 @@ class Preparations:
         if len(self._troubles) >= _MAX_TROUBLES:
             self._troubles.clear()
         self._troubles[name] = self._clock.monotonic() + TROUBLE_SECONDS, text
+
+
+def _may_want(message: Message) -> bool:
+    """True when something may be named by URL; most mail has no files, and to read all of it to know that is dear."""
+    match message.source.kind:
+        case SourceKind.MIME:
+            return False
+        case SourceKind.PARTS:
+            return b'"attachments"' in message.source.content
+        case SourceKind.LETTER:
+            return True
 
 
 def _own_name(message: Message) -> str:

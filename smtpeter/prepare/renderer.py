@@ -32,7 +32,7 @@ from smtpeter.prepare.gather import Resources
 from smtpeter.prepare.images import Images
 from smtpeter.prepare.origins import OriginNumbers
 from smtpeter.prepare.preparation import Preparations
-from smtpeter.prepare.workshop import Workshop
+from smtpeter.prepare.workshop import SMALL_BYTES, Workshop
 from smtpeter.store.store import Store
 from smtpeter.wire.dkim import Signer
 from smtpeter.world.seams import Clock
@@ -145,7 +145,8 @@ class Renderer:
 
 def _is_dear(message: Message) -> bool:
     """True for a message that takes more than its header to be made: it is filled in, compiled or rewritten."""
-    if message.source.kind is not SourceKind.MIME or message.source.data is not None:
+    is_parts = message.source.kind is SourceKind.PARTS and len(message.source.content) > SMALL_BYTES
+    if is_parts or message.source.kind is SourceKind.LETTER or message.source.data is not None:
         return True
     features = message.options.features
     return bool(

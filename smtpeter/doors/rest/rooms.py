@@ -83,7 +83,7 @@ class Rooms:
         fetch_for: FetchFor | None = None,
     ) -> None:
         self.operating = Operating(store, clock, way_out)
-        self.templates = Templates(store, clock, hostname, fetch_for)
+        self.templates = Templates(store, clock, hostname, fetch_for, workshop=intake.workshop, letters=intake.letters)
         self._store = store
         self._intake = intake
         self._identify = identify
