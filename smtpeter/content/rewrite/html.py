@@ -109,12 +109,12 @@ def track(kind: Kind, attribute: Attribute, written: str, shown: str, settings: 
 
     `shown` is the text of a link where `prevents_scam` is on.
     """
-    address = read_address(attribute.value)
-    if address is None or address.host == settings.host or attribute.value.strip() in settings.excluded:
+    address, read = read_address(attribute.value), attribute.value.strip()
+    if address is None or address.host == settings.host or read in settings.excluded:
         return None
     if shown and _names_host(shown, address.host):
         return None
-    slot = target_slot(kind, settings.base, address, written)
+    slot = target_slot(kind, settings.base, address, written, read)
     # a token needs no escape, so it splits the escaped value where it splits the plain one
     quote = "" if attribute.quote else '"'
     before = attribute.replacement(slot.before).removesuffix(quote)

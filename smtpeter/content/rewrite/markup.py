@@ -28,6 +28,7 @@ _ESCAPES = {'"': "&quot;", "'": "&#39;"}
 # Outlook: <!--[if mso]> … <![endif]-->
 _CONDITION = re.compile(r"\[if [^\]]*\]>", re.IGNORECASE)
 _END_CONDITION = "<![endif]"
+_START, _END, _TEXT, _COMMENT = TokenType.START_TAG, TokenType.END_TAG, TokenType.TEXT, TokenType.COMMENT
 _LINE_END = re.compile(r"\r\n?|\n")
 _READ_AS_TEXT = frozenset({"style", "noscript", "script", "title", "textarea", "xmp", "iframe", "noembed", "noframes"})
 
@@ -103,36 +104,47 @@ class Piece(NamedTuple):
         return self.attributes.get(name) if name in self.names else None
 
 
-def scan(html: str) -> list[Piece]:
-    """Gives the tags and texts in their order."""
+def scan(html: str, holding: str = "") -> list[Piece]:
+    """Gives the tags and texts in their order; only those that hold a word, and style sheets, when there is one."""
     places = _Places(html)
-    return list(_scan(places.markup, 0, places, is_hidden=False))
+    return list(_scan(places.markup, 0, places, holding, is_hidden=False))
 
 
-def _scan(markup: str, base: int, places: "_Places", *, is_hidden: bool) -> Iterator[Piece]:
+def _scan(markup: str, base: int, places: "_Places", holding: str, *, is_hidden: bool) -> Iterator[Piece]:
     """Reads one stretch of markup with LF line ends; `base` is where it begins in the whole."""
     lines = _starts(markup, "\n")
     inside = ""
     for token in tokenize(markup, capture_source=True):
-        at = lines[token.line - 1] + token.col
-        match token.type:
-            case TokenType.START_TAG | TokenType.END_TAG:
-                piece = _tag(markup, token, at, base, places, is_hidden)
-                inside = token.tag if token.type is TokenType.START_TAG and token.tag in _READ_AS_TEXT else ""
-                if piece is not None:
-                    yield piece
-            case TokenType.TEXT:
-                text = token.data or ""
-                start, end = (places.of(base + at), places.of(base + at + len(text))) if inside else (0, 0)
-                yield Piece(Role.TEXT, inside, start, end, is_hidden, text)
-                if inside == "noscript" and not is_hidden and markup.startswith(text, at):
-                    yield from _scan(text, base + at, places, is_hidden=True)
-            case TokenType.COMMENT if not is_hidden:
-                shown = _condition(markup, token, at)
-                if shown is not None:
-                    yield from _scan(markup[shown[0] : shown[1]], base + shown[0], places, is_hidden=True)
-            case _:
-                pass
+        kind = token.type
+        if kind is _TEXT:
+            text = token.data or ""
+            if inside:
+                at = lines[token.line - 1] + token.col
+                yield from _raw_text(markup, text, at, base, places, inside, holding, is_hidden)
+            elif holding in text:
+                yield Piece(Role.TEXT, "", 0, 0, is_hidden, text)
+        elif kind is _START or kind is _END:
+            inside = token.tag if kind is _START and token.tag in _READ_AS_TEXT else ""
+            source = token.source
+            if source is not None and holding in source:
+                at = lines[token.line - 1] + token.col
+                if token.tag is not None and markup.startswith(source, at):
+                    yield _tag(token, token.tag, source, base + at, places, is_hidden)
+        elif kind is _COMMENT and not is_hidden:
+            at = lines[token.line - 1] + token.col
+            shown = _condition(markup, token, at)
+            if shown is not None:
+                yield from _scan(markup[shown[0] : shown[1]], base + shown[0], places, holding, is_hidden=True)
+
+
+def _raw_text(
+    markup: str, text: str, at: int, base: int, places: "_Places", inside: str, holding: str, is_hidden: bool
+) -> Iterator[Piece]:
+    """Gives a text that is no markup, and what a program without scripts finds in it."""
+    if holding in text or inside == "style":
+        yield Piece(Role.TEXT, inside, places.of(base + at), places.of(base + at + len(text)), is_hidden, text)
+    if inside == "noscript" and not is_hidden and markup.startswith(text, at):
+        yield from _scan(text, base + at, places, holding, is_hidden=True)
 
 
 def _condition(markup: str, token: Token, at: int) -> tuple[int, int] | None:
@@ -145,15 +157,11 @@ def _condition(markup: str, token: Token, at: int) -> tuple[int, int] | None:
     return (at + 4 + condition.end(), at + 4 + end) if end >= condition.end() else None
 
 
-def _tag(markup: str, token: Token, at: int, base: int, places: "_Places", is_hidden: bool) -> Piece | None:
-    source = token.source
-    if source is None or token.tag is None or not markup.startswith(source, at):
-        return None
-    is_start = token.type is TokenType.START_TAG
-    start, end = places.of(base + at), places.of(base + at + len(source))
-    given = token.attrs or () if is_start else ()
-    role = Role.OPENS if is_start else Role.CLOSES
-    return Piece(role, token.tag, start, end, is_hidden, "", given, source, base + at, places)
+def _tag(token: Token, name: str, source: str, at: int, places: "_Places", is_hidden: bool) -> Piece:
+    start, end = places.of(at), places.of(at + len(source))
+    if token.type is _END:
+        return Piece(Role.CLOSES, name, start, end, is_hidden, "", (), source, at, places)
+    return Piece(Role.OPENS, name, start, end, is_hidden, "", token.attrs or (), source, at, places)
 
 
 def _attributes(source: str, given: Sequence[tuple[str, str]], base: int, places: "_Places") -> dict[str, Attribute]:

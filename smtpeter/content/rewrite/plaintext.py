@@ -23,7 +23,7 @@ def compile_text(text: str, settings: Rewriting) -> RewrittenHtml:
         address = read_address(written)
         if address is None or address.host == settings.host or written in settings.excluded:
             continue
-        segments += (text[at : found.start()], target_slot(Kind.CLICK, settings.base, address, written))
+        segments += (text[at : found.start()], target_slot(Kind.CLICK, settings.base, address, written, written))
         at = found.start() + len(written)
     return RewrittenHtml((*segments, text[at:]), bool(segments))
 

@@ -18,7 +18,7 @@ Head = tuple[int, bytes]  # what `Sealer.seal_all` takes
 class Slot:
     """One tracked address: `before` and `behind` stand around its token; `untracked` is what stands there without.
 
-    `origin` "" for what has no other target than the account.
+    `origin` "" for what has no other target than the account. `read` is the address as a reader's program reads it.
     """
 
     kind: Kind
@@ -27,6 +27,7 @@ class Slot:
     before: str
     behind: str
     untracked: str
+    read: str = ""
 
 
 Segment = str | Slot
@@ -44,10 +45,10 @@ class Numbered:
         return "".join(interleave(self.constants, split_tokens(sealer.seal_all(self.heads))))
 
 
-def target_slot(kind: Kind, base: str, address: Address, untracked: str) -> Slot:
+def target_slot(kind: Kind, base: str, address: Address, untracked: str, read: str) -> Slot:
     """Gives the slot of an address with a target, unescaped."""
     before, behind = around_token(base, address)
-    return Slot(kind, address.origin, target_digest(address.comparable), before, behind, untracked)
+    return Slot(kind, address.origin, target_digest(address.comparable), before, behind, untracked, read)
 
 
 def account_slot(kind: Kind, before: str, behind: str) -> Slot:

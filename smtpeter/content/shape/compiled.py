@@ -5,7 +5,7 @@ when all values are there. Raises nothing.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -50,7 +50,10 @@ class Plan:
 
 @dataclass(slots=True)
 class CompiledBody:
-    """A body with its holes; `items` belong to the edits that have a text, in their order. It remembers its last plan."""
+    """A body with its holes; `items` belong to the edits that have a text, in their order. It remembers its last plan.
+
+    `reads` are its constant addresses, as they are read.
+    """
 
     content: bytes = field(repr=False)
     edits: tuple[Edit, ...] = field(repr=False)
@@ -58,17 +61,33 @@ class CompiledBody:
     origins: tuple[str, ...]
     images: tuple[HostedImage, ...]
     warnings: tuple[str, ...]
-    _plan: tuple[tuple[int | None, ...], Plan] | None = field(default=None, repr=False)
+    reads: frozenset[str] = field(repr=False)
+    _plan: tuple[Hashable, Plan] | None = field(default=None, repr=False)
 
-    def plan(self, account: AccountId, numbers: Mapping[str, int]) -> Plan:
-        """Gives the runs for these numbers of origins; addresses of an origin without one are not tracked."""
-        key = (account, *map(numbers.get, self.origins))
+    @property
+    def fields(self) -> bytes:
+        """The fields before the body, as they leave, without the blank line behind them."""
+        end = self.content.find(b"\r\n\r\n") + 2
+        out, at = [], 0
+        for edit in self.edits:
+            if edit.end <= end:
+                out += [self.content[at : edit.start], edit.octets]
+                at = edit.end
+        return b"".join((*out, self.content[at:end]))
+
+    def plan(self, account: AccountId, numbers: Mapping[str, int], excluded: frozenset[str]) -> Plan:
+        """Gives the runs for these numbers of origins.
+
+        Addresses of an origin without one are not tracked, nor the excluded ones.
+        """
+        named = excluded & self.reads if excluded else excluded
+        key = (account, named, *map(numbers.get, self.origins))
         kept = self._plan
         if kept is None or kept[0] != key:
-            kept = self._plan = key, self._planned(account, numbers)
+            kept = self._plan = key, self._planned(account, numbers, named)
         return kept[1]
 
-    def _planned(self, account: AccountId, numbers: Mapping[str, int]) -> Plan:
+    def _planned(self, account: AccountId, numbers: Mapping[str, int], excluded: frozenset[str]) -> Plan:
         runs: list[Run] = []
         heads: list[Head] = []
         open_run = _OpenRun()
@@ -79,7 +98,7 @@ class CompiledBody:
             at = edit.end
             if edit.text is None:
                 continue
-            texts, gaps = _gaps(next(given), account, numbers)
+            texts, gaps = _gaps(next(given), account, numbers, excluded)
             heads += [gap for gap in gaps if isinstance(gap, tuple)]
             constants = [text.encode() for text in texts]
             if edit.encoding == "base64":
@@ -143,11 +162,21 @@ def compiled_body(message: RewrittenMessage, marks: Marks, holes: int) -> Compil
         items.append(tuple(row))
     if sorted(found) != list(range(holes)):
         return None
-    constant = origins([item for row in items for item in row if isinstance(item, Slot)])
-    return CompiledBody(message.content, message.edits, tuple(items), constant, message.images, message.warnings)
+    slots = [item for row in items for item in row if isinstance(item, Slot)]
+    return CompiledBody(
+        message.content,
+        message.edits,
+        tuple(items),
+        origins(slots),
+        message.images,
+        message.warnings,
+        frozenset([slot.read for slot in slots]) - {""},
+    )
 
 
-def _gaps(items: Sequence[Item], account: AccountId, numbers: Mapping[str, int]) -> tuple[list[str], list[Head | int]]:
+def _gaps(
+    items: Sequence[Item], account: AccountId, numbers: Mapping[str, int], excluded: frozenset[str]
+) -> tuple[list[str], list[Head | int]]:
     """Gives constants and, between each two, a token or a hole."""
     constants: list[list[str]] = [[]]
     gaps: list[Head | int] = []
@@ -157,7 +186,7 @@ def _gaps(items: Sequence[Item], account: AccountId, numbers: Mapping[str, int])
         elif isinstance(item, int):
             gaps.append(item)
             constants.append([])
-        elif (number := numbers.get(item.origin) if item.origin else account) is None:
+        elif item.read in excluded or (number := numbers.get(item.origin) if item.origin else account) is None:
             constants[-1].append(item.untracked)
         else:
             constants[-1].append(item.before)

@@ -22,10 +22,16 @@ class FilledMessage:
 
     _body: CompiledBody = field(repr=False)
     _puts: tuple[Put, ...] = field(repr=False)
+    _excluded: frozenset[str] = frozenset()
+
+    @property
+    def fields(self) -> bytes:
+        """Its Content-* fields, without the blank line behind them."""
+        return self._body.fields
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """Schemes and hosts that need a number before tokens can be made."""
+        """Schemes and hosts that need a number before tokens can be made, perhaps some more."""
         own = [part.origin for put in self._puts if isinstance(put, tuple) for part in put if isinstance(part, Slot)]
         return tuple(dict.fromkeys([*self._body.origins, *own])) if own else self._body.origins
 
@@ -55,7 +61,7 @@ class FilledMessage:
             found = number(put, account, numbers)
             fills.append((found, len(heads)))
             heads += found.heads
-        return NumberedFill(self._body.plan(account, numbers), tuple(fills), tuple(heads))
+        return NumberedFill(self._body.plan(account, numbers, self._excluded), tuple(fills), tuple(heads))
 
 
 _Fill: TypeAlias = str | tuple[Numbered, int]  # an address with the place of its first token

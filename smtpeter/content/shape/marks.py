@@ -5,7 +5,6 @@ is the hash of all constants: nobody who writes them can have put it there. Pure
 """
 
 import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,7 +16,6 @@ class Marks:
     """The marks of one message; all begin with `word`, and none of its constants has that."""
 
     word: str
-    _pattern: re.Pattern[str]
 
     def mark(self, number: int) -> str:
         """Gives the mark of a place."""
@@ -25,12 +23,13 @@ class Marks:
 
     def numbers(self, text: str) -> list[int]:
         """Gives the places whose marks are in a text, in their order."""
-        return [int(number) for number in self._pattern.findall(text)] if self.word in text else []
+        return self.split(text)[1] if self.word in text else []
 
     def split(self, text: str) -> tuple[list[str], list[int]]:
         """Gives what stands around the marks, and the places between."""
-        parts = self._pattern.split(text)
-        return parts[::2], [int(number) for number in parts[1::2]]
+        first, *others = text.split(self.word)
+        numbers, _, texts = zip(*[part.partition("z") for part in others], strict=True) if others else ((), (), ())
+        return [first, *texts], [int(number) for number in numbers]
 
 
 def marks_for(constants: Iterable[str]) -> Marks:
@@ -39,5 +38,4 @@ def marks_for(constants: Iterable[str]) -> Marks:
     for text in constants:
         digest.update(text.encode("utf-8", "surrogatepass"))
     # no character reference of HTML begins so, and no hexadecimal digit is a "z" or a "q"
-    word = f"q{digest.hexdigest()[:_WORD_CHARACTERS]}q"
-    return Marks(word, re.compile(f"{word}([0-9]+)z"))
+    return Marks(f"q{digest.hexdigest()[:_WORD_CHARACTERS]}q")

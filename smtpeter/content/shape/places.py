@@ -11,7 +11,6 @@ it could end the comment. All else (style sheets, names of tags, scripts, commen
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -57,7 +56,6 @@ _ATTRIBUTES: Final = frozenset(
         "width",
     ]
 )
-_ADDRESSES: Final = frozenset(["href", "src", "background"])
 _WORD: Final = re.compile(r"\S+")
 
 
@@ -76,14 +74,12 @@ class AddressPlace:
 class Places:
     """What is known of a text with marks: which values fit at each place, None where none does; and its addresses.
 
-    `words` are the stretches of a plain text in which links are looked for anew. `links` are the addresses as they are
-    read, or the whole of a plain text: what `Rewriting.excluded` may name.
+    `words` are the stretches of a plain text in which links are looked for anew.
     """
 
     fits: dict[int, Fits | None] = field(default_factory=dict)
     addresses: list[AddressPlace] = field(default_factory=list)
     words: list[tuple[int, int]] = field(default_factory=list)
-    links: frozenset[str] | str = ""
 
     def allow(self, number: int, fits: Fits | None) -> None:
         """Notes where a value stands; what stands in two places at once is filled in nowhere."""
@@ -98,7 +94,6 @@ def places_in_text(text: str, marks: Marks, settings: Rewriting) -> Places:
     if settings.plain_text and settings.clicks:
         spans = [word.span() for word in _WORD.finditer(text)]
         found.words = [(start, end) for start, end in spans if text.find(marks.word, start, end) >= 0]
-        found.links = text
     return found
 
 
@@ -114,11 +109,12 @@ class _Reading:
         self._html = html
         self._marks = marks
         self._settings = settings
-        self._pieces = scan(html)
+        # what a link shows is in pieces without a mark, too
+        self._pieces = scan(html, "" if settings.prevents_scam else marks.word)
         sheets = [piece.text for piece in self._pieces if piece.role is Role.TEXT and piece.name == "style"]
         self._sheets = "".join(sheets).lower() if settings.inlines_css else ""
         self._text = _STRICT_TEXT if _OTHER_GRAMMAR.search(html) else _TEXT
-        self._found = Places(links=frozenset(_links(self._pieces)))
+        self._found = Places()
         self._guarded: dict[int, Fits | None] = {}
 
     def places(self) -> Places:
@@ -182,10 +178,3 @@ class _Reading:
             return  # no address has white space in it
         fits = None if any(character in shown for character in ".[&") else _NO_ADDRESS
         self._guarded |= dict.fromkeys(self._marks.numbers(shown), fits)
-
-
-def _links(pieces: list[Piece]) -> Iterator[str]:
-    for piece in pieces:
-        for name, value in piece.given:
-            if name in _ADDRESSES:
-                yield value.strip()

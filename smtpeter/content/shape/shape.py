@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from smtpeter.content.rewrite.parts import compile_message
-from smtpeter.content.rewrite.segments import Segment
 from smtpeter.content.rewrite.settings import Rewriting
 from smtpeter.content.shape.compiled import CompiledBody, compiled_body
 from smtpeter.content.shape.filled import FilledMessage
@@ -21,7 +20,7 @@ class Shape:
 
     def __init__(self, outline: Outline, is_html: Sequence[bool], settings: Rewriting) -> None:
         self._marks = outline.marks()
-        self._settings = settings
+        self._settings = replace(settings, excluded=frozenset()) if settings.excluded else settings
         self._texts = outline.marked(self._marks)
         self._places = [
             (places_in_html if has_markup else places_in_text)(text, self._marks, settings)
@@ -32,15 +31,15 @@ class Shape:
             fits |= places.fits
         values = sum([row.count(None) for row in outline.rows])
         self._fits = [fits.get(value) for value in range(values)]
-        self._body: tuple[frozenset[str], CompiledBody | None] | None = None
+        self._body: CompiledBody | None = None
+        self._is_composed = False
         self._holes: list[Hole] = []
 
     @property
     def size(self) -> int:
         """About how many octets it has, more when it is composed."""
-        body = self._body[1] if self._body else None
         # the content in itself and in its plan, the texts in their marked form, in segments and encoded
-        return (2 * len(body.content) if body else 0) + 10 * sum(map(len, self._texts)) + 10_000
+        return (2 * len(self._body.content) if self._body else 0) + 10 * sum(map(len, self._texts)) + 10_000
 
     def misfits(self, values: Sequence[str]) -> dict[int, str]:
         """Gives the values that cannot be filled in, by their numbers."""
@@ -52,30 +51,22 @@ class Shape:
 
     def fill(self, values: Sequence[str], make_body: MakeBody, excluded: frozenset[str]) -> FilledMessage | None:
         """Gives the message with these values, all of which fit; None when the marks do not come out as they must."""
-        body = self._compiled(make_body, self._named(excluded))
-        if body is None:
+        if not self._is_composed:
+            self._compose(make_body)
+        if self._body is None:
             return None
         settings = replace(self._settings, excluded=excluded) if excluded else self._settings
-        return FilledMessage(body, tuple([self._put(hole, values, settings) for hole in self._holes]))
+        puts = [
+            values[hole.number] if isinstance(hole, Value) else hole.segments(values, settings) for hole in self._holes
+        ]
+        return FilledMessage(self._body, tuple(puts), excluded)
 
-    def _put(self, hole: Hole, values: Sequence[str], settings: Rewriting) -> str | tuple[Segment, ...]:
-        return values[hole.number] if isinstance(hole, Value) else hole.segments(values, settings)
-
-    def _named(self, excluded: frozenset[str]) -> frozenset[str]:
-        """Gives those of the excluded addresses that its constants may have."""
-        if not excluded:
-            return excluded
-        return frozenset([url for url in excluded if any(url in places.links for places in self._places)])
-
-    def _compiled(self, make_body: MakeBody, excluded: frozenset[str]) -> CompiledBody | None:
-        if self._body is None or self._body[0] != excluded:
-            holes: list[Hole] = []
-            texts = [
-                open_holes(text, places, self._marks, holes)
-                for text, places in zip(self._texts, self._places, strict=True)
-            ]
-            settings = replace(self._settings, excluded=excluded)
-            message = compile_message(make_body(texts), settings, self._marks.word)
-            self._holes = holes
-            self._body = excluded, compiled_body(message, self._marks, len(holes))
-        return self._body[1]
+    def _compose(self, make_body: MakeBody) -> None:
+        holes: list[Hole] = []
+        texts = [
+            open_holes(text, places, self._marks, holes) for text, places in zip(self._texts, self._places, strict=True)
+        ]
+        message = compile_message(make_body(texts), self._settings, self._marks.word)
+        self._holes = holes
+        self._body = compiled_body(message, self._marks, len(holes))
+        self._is_composed = True
