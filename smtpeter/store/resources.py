@@ -98,10 +98,11 @@ _MARK = Statement(
 _IS_MARKED = Statement("select source from prepared where source = :source", source=TEXT)
 
 _INSERT = Statement(
-    "insert into resources (source, url, type, name, digest, slug, sentence) "
-    "select :source, :url, :type, :name, :digest, :slug, :sentence {rows}",
+    "insert into resources (source, url, url_hash, type, name, digest, slug, sentence) "
+    "select :source, :url, :url_hash, :type, :name, :digest, :slug, :sentence {rows}",
     source=TEXT,
     url=TEXT,
+    url_hash=BYTES,
     type=TEXT,
     name=TEXT,
     digest=BYTES,
@@ -120,11 +121,12 @@ _FORGET = [
 ]
 
 _PUT_DOWNLOAD = Statement(
-    "insert into downloads (account, url, type, name, digest, until) "
-    "values (:account, :url, :type, :name, :digest, :until) on conflict (account, url) do update set "
+    "insert into downloads (account, url, url_hash, type, name, digest, until) "
+    "values (:account, :url, :url_hash, :type, :name, :digest, :until) on conflict (account, url_hash) do update set "
     "type = excluded.type, name = excluded.name, digest = excluded.digest, until = excluded.until",
     account=INT,
     url=TEXT,
+    url_hash=BYTES,
     type=TEXT,
     name=TEXT,
     digest=BYTES,
@@ -132,15 +134,15 @@ _PUT_DOWNLOAD = Statement(
 )
 
 _DOWNLOAD = Statement(
-    "select url, type, name, digest from downloads where account = :account and url = :url and until > :now",
+    "select url, type, name, digest from downloads where account = :account and url_hash = :url_hash and until > :now",
     account=INT,
-    url=TEXT,
+    url_hash=BYTES,
     now=INT,
 )
 
 _FORGET_DOWNLOADS = Statement(
-    "delete from downloads where (account, url) in "
-    "(select account, url from downloads where until <= :now order by until limit :limit) returning url",
+    "delete from downloads where (account, url_hash) in "
+    "(select account, url_hash from downloads where until <= :now order by until limit :limit) returning url",
     now=INT,
     limit=INT,
 )
@@ -203,14 +205,20 @@ def keep_download(item: Download) -> Plan[None]:
     """Remembers what an account found at a URL, in place of what it found there before."""
     found = item.found
     yield _PUT_DOWNLOAD.one(
-        item.account, clean(found.url), clean(found.type), clean(found.name), found.digest, to_ms(item.until)
+        item.account,
+        clean(found.url),
+        _hash(found.url),
+        clean(found.type),
+        clean(found.name),
+        found.digest,
+        to_ms(item.until),
     )
 
 
 @single
 def known_download(query: DownloadQuery) -> Plan[Found | None]:
     """Gives what the account found at the URL, None when it has to be asked for."""
-    rows = yield _DOWNLOAD.one(query.account, clean(query.url), to_ms(query.now))
+    rows = yield _DOWNLOAD.one(query.account, _hash(query.url), to_ms(query.now))
     return next((Found(url, Digest(bytes(digest)), type, name) for url, type, name, digest in rows), None)
 
 
@@ -241,9 +249,13 @@ def _resources(source: str) -> Plan[dict[str, Resource]]:
 def _row(resource: Resource) -> tuple[object, ...]:
     match resource:
         case Found(url, digest, type, name):
-            return clean(url), clean(type), clean(name), digest, "", ""
+            return clean(url), _hash(url), clean(type), clean(name), digest, "", ""
         case Missed(url, slug, sentence):
-            return clean(url), "", "", None, slug, clean(sentence)
+            return clean(url), _hash(url), "", "", None, slug, clean(sentence)
+
+
+def _hash(url: str) -> bytes:
+    return sha256(clean(url).encode("utf-8", "surrogatepass")).digest()
 
 
 def _resource(row: Row) -> Resource:

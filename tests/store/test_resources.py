@@ -205,3 +205,16 @@ def test_keys_of_images_differ_by_account_type_and_content() -> None:
     ]
     assert len({image.key for image in images}) == len(images)
     assert images[0].key == HostedImage(AccountId(1), Digest(b"a" * 32), "image/png").key
+
+
+async def test_url_of_any_length_has_its_place(store: Store) -> None:
+    owner = (await make_account(store)).id
+    digest = await keep_content(store, b"x", T0)
+    urls = [f"https://example.com/?{'q' * 8000}{number}" for number in range(2)]
+    said = await store.write(
+        keep_preparation, Preparation("s", T0, (Found(urls[0], digest), Missed(urls[1], "a", "b")))
+    )
+    assert said == {urls[0]: Found(urls[0], digest), urls[1]: Missed(urls[1], "a", "b")}
+    await store.write(keep_download, Download(owner, Found(urls[0], digest), after(9)))
+    assert await store.read(known_download, DownloadQuery(owner, urls[0], T0)) == Found(urls[0], digest)
+    assert await store.read(known_download, DownloadQuery(owner, urls[1], T0)) is None

@@ -23,7 +23,7 @@ from smtpeter.doors.track.answers import NO_STORE, Answer, send_answer
 from smtpeter.doors.track.contents import Contents
 from smtpeter.doors.track.hits import Recorder
 from smtpeter.doors.track.hosted import Hosted
-from smtpeter.doors.track.images import Images, name_picture
+from smtpeter.doors.track.images import Images, Named
 from smtpeter.doors.track.location import location, readings
 from smtpeter.doors.track.origins import Origins
 from smtpeter.doors.track.pages import MISSING, NOT_SO, TROUBLE
@@ -220,7 +220,7 @@ class Track:
     async def _image(self, claimed: _Claimed, scope: Scope) -> Answer:
         target = location(claimed.origin, claimed.rest)
         await self._opened(claimed, scope)
-        named = name_picture(claimed.account, comparable(claimed.origin, claimed.rest))
+        named = Named(claimed.account, comparable(claimed.origin, claimed.rest))
         picture = await self._images.get(named, target)
         if picture is None:
             return _redirect(target)

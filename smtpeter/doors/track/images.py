@@ -10,7 +10,6 @@ Raises nothing: trouble of the store is trouble.
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
-from hashlib import sha256
 
 from smtpeter.doors.track.contents import Contents, Held
 from smtpeter.doors.track.memory import Memory
@@ -32,21 +31,14 @@ LONGEST_SECONDS = 24 * 3600
 TROUBLE_SECONDS = 60.0
 FETCHES_AT_ONCE = 8  # each may take MAX_BYTES of memory
 REMEMBERED = 5000
-MAX_NAME = 1000  # octets: it is part of a key of the store, which has little room for one
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A picture by its account and the one spelling of all addresses that lead to it, or the hash of a long one."""
+    """A picture by its account and the one spelling (`comparable`) of all addresses that lead to it."""
 
     account: AccountId
     address: str
-
-
-def name_picture(account: AccountId, address: str) -> Named:
-    """Gives the name of the picture at an address, which is in its comparable form."""
-    octets = address.encode()
-    return Named(account, address if len(octets) <= MAX_NAME else f"sha256:{sha256(octets).hexdigest()}")
 
 
 class Images:

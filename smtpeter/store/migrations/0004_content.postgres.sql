@@ -36,6 +36,7 @@ create table content_parts (
 );
 
 -- Submissions whose URLs are settled, and what was found at them: digest, or the trouble in slug and sentence.
+-- url_hash: SHA-256, because a URL may be longer than a key.
 create table prepared (
     source text collate "C" primary key,
     at bigint not null
@@ -48,7 +49,8 @@ create table resources (
     digest bytea references contents (digest),
     slug text not null,
     sentence text not null,
-    primary key (source, url)
+    url_hash bytea not null,
+    primary key (source, url_hash)
 );
 create index resources_digest on resources (digest);
 
@@ -60,7 +62,8 @@ create table downloads (
     name text not null,
     digest bytea not null references contents (digest),
     until bigint not null,
-    primary key (account, url)
+    url_hash bytea not null,
+    primary key (account, url_hash)
 );
 create index downloads_digest on downloads (digest);
 create index downloads_until on downloads (until);

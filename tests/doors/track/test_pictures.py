@@ -10,7 +10,7 @@ import pytest
 from smtpeter.content.rewrite.ours import image_addresses
 from smtpeter.doors.track import images
 from smtpeter.doors.track.contents import Contents
-from smtpeter.doors.track.images import MAX_BYTES, TROUBLE_SECONDS, name_picture
+from smtpeter.doors.track.images import MAX_BYTES, TROUBLE_SECONDS, Named
 from smtpeter.doors.track.memory import Memory
 from smtpeter.doors.track.pictures import PIXEL, kind_of
 from smtpeter.model.account import AccountId
@@ -92,9 +92,9 @@ async def test_picture_that_another_process_has_fetched_is_not_fetched_again(tmp
         found = await house.store.read(known_download, DownloadQuery(house.account, f"{SHOP}/a", house.clock.now()))
         assert found is not None and found.digest == sha256(PNG).digest()
         fresh = images.Images(house.store, house.clock, house.web.client, Contents(house.store, house.clock))
-        picture = await fresh.get(name_picture(house.account, f"{SHOP}/a"), f"{SHOP}/a")
+        picture = await fresh.get(Named(house.account, f"{SHOP}/a"), f"{SHOP}/a")
         assert picture is not None and picture.content == PNG
-        assert await fresh.get(name_picture(AccountId(2), f"{SHOP}/a"), f"{SHOP}/a")  # of another account: its own
+        assert await fresh.get(Named(AccountId(2), f"{SHOP}/a"), f"{SHOP}/a")  # of another account: its own
         assert len(house.web.calls) == 2
 
 
