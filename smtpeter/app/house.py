@@ -34,8 +34,10 @@ from smtpeter.intake.identify import Identify, LoginLimits
 from smtpeter.intake.options import IntakeSettings
 from smtpeter.intake.senders import Senders
 from smtpeter.intake.space import Space
+from smtpeter.prepare.tidy import EVERY as TIDIED_EVERY
+from smtpeter.prepare.tidy import tidy
 from smtpeter.store.answers import forget_answers
-from smtpeter.store.operation import StoreUnavailable
+from smtpeter.store.operation import Conflict, StoreUnavailable
 from smtpeter.store.store import Store, open_store
 from smtpeter.store.workers import (
     HEARTBEAT,
@@ -97,6 +99,7 @@ class House:
     def start(self) -> None:
         """Begins to deliver, if that is among the roles, and to tell that this process lives."""
         self.tasks.append(asyncio.create_task(_beat(self.store, self.clock, self.worker), name="heartbeat"))
+        self.tasks.append(asyncio.create_task(_tidy(self.store, self.clock), name="tidy"))
         if self.dispatcher is not None:
             self.tasks.append(asyncio.create_task(self.dispatcher.run(), name="dispatcher"))
         if self.config.store.unsafe_fast_storage:
@@ -236,6 +239,14 @@ async def _beat(store: Store, clock: Clock, worker: int) -> None:
         now = clock.now()
         with contextlib.suppress(StoreUnavailable):
             await asyncio.gather(store.write(beat, Beat(worker, now)), store.write(forget_answers, now))
+
+
+async def _tidy(store: Store, clock: Clock) -> None:
+    """Forgets now and then what was fetched and is of no use any more."""
+    while True:
+        await asyncio.sleep(TIDIED_EVERY.total_seconds())
+        with contextlib.suppress(StoreUnavailable, Conflict):
+            await tidy(store, clock)
 
 
 def _login_limits(config: Config) -> LoginLimits:
