@@ -12,9 +12,11 @@ from dataclasses import replace
 from smtpeter.content import compose, inspect
 from smtpeter.content.letter import Letters
 from smtpeter.content.options import is_option, read_options
+from smtpeter.intake.files import check_files
 from smtpeter.intake.header_wish import HeaderWish, header_wish
 from smtpeter.intake.letter_source import LetterSources
 from smtpeter.intake.options import IntakeSettings, merged, sent_again
+from smtpeter.intake.outline import files_of
 from smtpeter.intake.personal import Audience, Found, Personal
 from smtpeter.intake.senders import Senders
 from smtpeter.intake.workshop import Workshop
@@ -65,6 +67,7 @@ class Judge:
             source = replace(source, data="{}")
         audience = self._audience(identity, draft.envelope, recipients)
         found = await self._look(source, audience)
+        check_files(found.files, self._settings.destinations, is_full=_is_full(source))
         await self._check_sender(identity, found.from_domains)
         options = merged(identity, draft, asked.options.over(found.options), audience.now, self._settings)
         options = replace(options, template=template, is_utf8=options.is_utf8 or found.needs_utf8)
@@ -95,7 +98,7 @@ class Judge:
 
     async def _look(self, source: Source, audience: Audience) -> Found:
         """Gives what the content says of itself, for each recipient where that differs. Raises Refused."""
-        is_full = source.kind is SourceKind.LETTER or source.data is not None
+        is_full = _is_full(source)
         if is_full or _has_automatic_address(source):
             return await self._personal.look(source, audience, is_full=is_full)
         return _inspect(source)
@@ -119,6 +122,11 @@ class Judge:
                 raise Refused("sender_not_allowed", field="from", domain=domain)
 
 
+def _is_full(source: Source) -> bool:
+    """True when the tags of a source are filled in, not only the automatic ones (personalization.md 1)."""
+    return source.kind is SourceKind.LETTER or source.data is not None
+
+
 def _inspect(source: Source) -> Found:
     """Gives what content without tags says of itself. Raises Refused."""
     if source.kind is SourceKind.MIME:
@@ -127,7 +135,7 @@ def _inspect(source: Source) -> Found:
     parts = model_parts.decode(source.content)
     compose.check_parts(parts)
     options = read_options([(name, text) for name, text in parts.headers if is_option(name)])
-    return Found((parts.sender.address.rpartition("@")[2],), parts.subject, options)
+    return Found((parts.sender.address.rpartition("@")[2],), parts.subject, options, files=files_of(parts))
 
 
 def _has_automatic_address(source: Source) -> bool:

@@ -13,6 +13,7 @@ from smtpeter.intake.wish import CallDraft
 from smtpeter.model.account import Features, Identity
 from smtpeter.model.message import Draft, Options
 from smtpeter.model.refusal import Refused
+from smtpeter.world.networks import Destinations
 
 FEATURE_ORDER = ("preventscam", "inlinecss", "trackbounces", "trackopens", "trackclicks")  # events.md, attempt
 LATEST_EXPIRY = timedelta(days=90)  # after the first try
@@ -31,12 +32,14 @@ class IntakeSettings:
     """Limits of acceptance. Sizes in octets; `expire_after` counts from the moment of the first try.
 
     `tracking` is scheme and host of tracked addresses, as "https://clicks.example.com"; "" when nothing can be tracked.
+    `destinations` are where files may be fetched from; None: that is not judged here.
     """
 
     max_message_bytes: int
     max_recipients: int
     expire_after: timedelta
     tracking: str = ""
+    destinations: Destinations | None = None
 
 
 def merged(

@@ -48,7 +48,7 @@ class Addresses(Protocol):
 
     @property
     def is_shared(self) -> bool:
-        """True when it is the same for all recipients."""
+        """True when its addresses are the same for all recipients, whatever names they have."""
 
     def fill(self, values: Values) -> tuple[Mailbox, ...]:
         """Gives what it is for one recipient. Raises PersonalizationError and AddressError."""
@@ -64,7 +64,7 @@ class _Boxes:
 
     @property
     def is_shared(self) -> bool:
-        return all(piece.is_shared for piece in self.pieces)
+        return all(piece.address.is_shared for piece in self.pieces)
 
     def fill(self, values: Values) -> tuple[Mailbox, ...]:
         return tuple(
@@ -93,7 +93,7 @@ class Outline:
     """What is known of a content. `others` are the address fields beside From that differ by recipient.
 
     `domains` are those of From, empty when they follow from values. `own` is the data of a document. `is_light`: filling it
-    in for all recipients takes no more work than their data is long.
+    in for all recipients takes no more work than their data is long. `files` are URLs of attachments with their places.
     """
 
     sender: Addresses | None
@@ -103,6 +103,7 @@ class Outline:
     options: OptionHeaders = NOTHING
     own: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
     own_size: int = 0
+    files: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_light(self) -> bool:
@@ -142,6 +143,7 @@ def _of_letter(made: model_parts.LetterParts, letters: Letters) -> Outline:
         read_options(head.headers),
         own,
         len(msgspec.json.encode(own)),
+        tuple([("attachments", file.url) for file in head.attachments if file.content is None]),
     )
 
 
@@ -160,7 +162,13 @@ def _of_parts(parts: Parts, *, is_full: bool) -> Outline:
         _piece("unsubscribe.url", parts.unsubscribe.url, is_full=is_full)
     for number, file in enumerate(parts.attachments):
         _piece(f"attachments[{number}].url", file.url, is_full=is_full)
-    return Outline(*_known(sender), _differing(lists), subject, read_options(parts.headers))
+    known, differing = _known(sender), _differing(lists)
+    return Outline(*known, differing, subject, read_options(parts.headers), files=files_of(parts))
+
+
+def files_of(parts: Parts) -> tuple[tuple[str, str], ...]:
+    """Gives the files at a URL, each behind its place in the call."""
+    return tuple([(f"attachments[{n}].url", file.url) for n, file in enumerate(parts.attachments) if file.url])
 
 
 def _lists(parts: Parts) -> tuple[tuple[str, tuple[Mailbox, ...]], ...]:
@@ -225,7 +233,7 @@ def _boxes(name: str, path: str, boxes: Iterable[Mailbox], *, is_full: bool) -> 
 
 def _known(sender: _Boxes) -> tuple[_Boxes | None, tuple[str, ...]]:
     """Gives the sender when it differs by recipient, else its domain."""
-    if not all(piece.address.is_shared for piece in sender.pieces):
+    if not sender.is_shared:
         return sender, ()
     return None, tuple([piece.written.address.rpartition("@")[2] for piece in sender.pieces])
 

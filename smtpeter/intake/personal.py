@@ -11,7 +11,7 @@ Raises Refused, with line and column for a tag and with `problems` for a templat
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -57,13 +57,14 @@ class Audience:
 class Found:
     """What a content says of itself: the domains in From, the first subject, its option fields.
 
-    `needs_utf8`: an address of it can only travel by SMTPUTF8 (RFC 6531).
+    `needs_utf8`: an address of it can only travel by SMTPUTF8 (RFC 6531). `files` are URLs with their places.
     """
 
     from_domains: tuple[str, ...]
     subject: str
     options: OptionHeaders
     needs_utf8: bool = False
+    files: tuple[tuple[str, str], ...] = ()
 
 
 class Personal:
@@ -86,7 +87,7 @@ class Personal:
             await self._workshop.run(lambda: _check_data(outline, source, audience.recipients))
             domains, needs_utf8 = await self._check_addresses(outline, source, audience)
             found = await self._workshop.run(lambda: self._found(outline, source, audience))
-        return Found(domains, found.subject, found.options, needs_utf8)
+        return replace(found, from_domains=domains, needs_utf8=needs_utf8)
 
     def _outline(self, source: Source, *, is_full: bool) -> Outline:
         try:
@@ -108,7 +109,7 @@ class Personal:
                 subject = outline.subject.line(values)
             except PersonalizationError:
                 pass  # the message fails, and says why
-        return Found(outline.domains, subject[:MAX_SUBJECT], outline.options)
+        return Found(outline.domains, subject[:MAX_SUBJECT], outline.options, files=outline.files)
 
     def _values(self, outline: Outline, source: Source, audience: Audience) -> Iterator[Values]:
         common = {**outline.own, **_decoded(source.data or "")}

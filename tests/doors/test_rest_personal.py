@@ -334,6 +334,31 @@ async def test_attachments_by_url_are_kept_as_they_were_given(house: RestHouse) 
     )
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://example.com/a",
+        "/a.pdf",
+        "https://me:secret@example.com/",
+        "https://exa mple.com/",
+        "https://example.com/a\r\nb",
+        "http://0x7f000001/",
+        "https://example.com:22/",
+        "http://127.0.0.1/",
+        "http://10.0.0.1:8080/",
+        "http://[::1]/",
+        "http://[::ffff:169.254.169.254]/latest",
+        "http://localhost/",
+    ],
+)
+async def test_files_that_nothing_can_come_from_are_refused_at_once(house: RestHouse, url: str) -> None:
+    files = [{"url": url}]
+    error = await refused(house, text="x", attachments=files)
+    assert (error["code"], error["field"]) == ("invalid_request", "attachments[0].url")
+    assert (await refused(house, template=SOUP, attachments=files))["field"] == "attachments"
+    assert (await refused(house, template=SOUP | {"attachments": files}))["code"] == "invalid_request"
+
+
 async def test_switches_of_account_login_and_call_are_laid_over_the_shipped_ones(house: RestHouse) -> None:
     (message,) = await sent(house, text="x", preventscam=True)
     assert message.options.features == Features(False, True, True, True, True, "default")

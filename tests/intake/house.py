@@ -16,6 +16,7 @@ from smtpeter.store.booking import Booking
 from smtpeter.store.sender_domains import NewDomain, put_domain
 from smtpeter.store.store import Store, open_store
 from smtpeter.testing.zone import Zone
+from smtpeter.world.networks import Destinations
 from smtpeter.world.seams import World
 from smtpeter.world.stream import TcpDialer
 
@@ -72,7 +73,9 @@ class House:
         return replace(Identity(self.account, "token:1", Features()), **changes)  # type: ignore[arg-type]
 
 
-SETTINGS = IntakeSettings(max_message_bytes=100_000, max_recipients=5, expire_after=timedelta(days=1))
+SETTINGS = IntakeSettings(
+    max_message_bytes=100_000, max_recipients=5, expire_after=timedelta(days=1), destinations=Destinations()
+)
 
 
 async def open_intake(folder: Path) -> House:

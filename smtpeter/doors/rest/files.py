@@ -8,15 +8,13 @@ import re
 from typing import Any
 
 from smtpeter.content.attachments import MAX_ATTACHMENTS, complete
-from smtpeter.content.template.tags import has_tag
 from smtpeter.doors.rest.declare import Kind, Property, Reading, Table, schema_of, wrong
 from smtpeter.doors.rest.form import File
 from smtpeter.doors.rest.kinds import text
 from smtpeter.doors.rest.properties import is_empty
 from smtpeter.model.parts import Attachment
 from smtpeter.wire.newlines import normalize
-from smtpeter.world.fetch.target import MAX_URL_CHARACTERS, parse_target
-from smtpeter.world.fetch.trouble import FetchTrouble
+from smtpeter.world.fetch.target import MAX_URL_CHARACTERS
 
 _BREAKS = str.maketrans("", "", "\r\n")
 _NO_BASE64 = re.compile(r"[^A-Za-z0-9+/=\r\n]")
@@ -91,16 +89,6 @@ _ATTACHMENT = Table(
 )
 
 
-def check_url(url: str, name: str, *, is_full: bool) -> None:
-    """Refuses what nothing can be fetched from, whoever is asked. `is_full`: tags in it are filled in before."""
-    if is_full and has_tag(url):
-        return
-    try:
-        parse_target(url, allow_high_ports=True)
-    except FetchTrouble as trouble:
-        raise wrong(name, str(trouble)) from None
-
-
 def _read_attachment(value: Any, name: str, number: int, reading: Reading) -> Attachment:
     if isinstance(value, File):
         return complete(Attachment(value.data, value.name, value.type), number)
@@ -110,7 +98,6 @@ def _read_attachment(value: Any, name: str, number: int, reading: Reading) -> At
     if url := given.get("url", ""):
         if given.get("data"):
             raise wrong(f"{name}.url", f"`{name}` has `data` and `url`; give one of them.")
-        check_url(url, f"{name}.url", is_full=True)
         return complete(
             Attachment(b"", given.get("name", ""), given.get("type", ""), given.get("cid", ""), url), number
         )

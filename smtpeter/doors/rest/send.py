@@ -25,7 +25,7 @@ from smtpeter.doors.rest.addresses import (
 from smtpeter.doors.rest.call import Call, json_response, repeated
 from smtpeter.doors.rest.client import Client
 from smtpeter.doors.rest.declare import Operation, Property, Reading, Route, Schema, Table, wrong
-from smtpeter.doors.rest.files import ATTACHMENTS, CONTENT, MIME, check_url
+from smtpeter.doors.rest.files import ATTACHMENTS, CONTENT, MIME
 from smtpeter.doors.rest.kinds import BOOLEAN, TIME, text
 from smtpeter.doors.rest.properties import (
     DATA,
@@ -294,9 +294,6 @@ def _parts(given: dict[str, Any], *, is_full: bool) -> parts.Parts:
             property_name = one.where.partition(".")[0]
             raise wrong(one.where, f"Only header fields whose names begin with x- can be set by `{property_name}`.")
     attachments: tuple[parts.Attachment, ...] = given.get("attachments", ())
-    for number, file in enumerate(attachments):
-        if file.url and not is_full:
-            check_url(file.url, f"attachments[{number}].url", is_full=False)
     to, cc, replyto = [
         boxes.read(is_full=is_full) if (boxes := _boxes(given, name)) is not None else ()
         for name in ("to", "cc", "replyto")
