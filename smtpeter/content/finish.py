@@ -18,7 +18,7 @@ from smtpeter.content.unsubscribe import write_unsubscribe
 from smtpeter.model.message import Message
 from smtpeter.model.parts import Unsubscribe
 from smtpeter.wire.headers import Field, checked, has_long_line, read_fields, write_date
-from smtpeter.wire.token import Sealer
+from smtpeter.wire.token import Keyring
 
 # B4, smtp-api.md: fields that are for us or for nobody; Resent-Bcc by RFC 5322 3.6.6
 _DROPPED = frozenset({b"bcc", b"resent-bcc", b"return-path"})
@@ -48,7 +48,7 @@ def _is_claimed(field: Field, hostname: str) -> bool:
     return value.split(b";", 1)[0].split()[:1] == [hostname.lower().encode()]
 
 
-def complete(fields: list[Field], body: bytes, message: Message, sealer: Sealer) -> list[Field]:
+def complete(fields: list[Field], body: bytes, message: Message, ring: Keyring) -> list[Field]:
     """Gives the fields with those that every message must have (RFC 6409 8.1 to 8.3) and the one its body needs.
 
     Besides, where the account wants us to take care of who leaves its lists, with the way to do so. A message that says
@@ -68,7 +68,8 @@ def complete(fields: list[Field], body: bytes, message: Message, sealer: Sealer)
         added.append(b"MIME-Version: 1.0\r\n")
     base = message.options.tracking
     if message.options.manages_unsubscribe and base and names.isdisjoint(_UNSUBSCRIBE):
-        added += write_unsubscribe(Unsubscribe(url=unsubscribe_address(base, sealer), oneclick=True))
+        address = unsubscribe_address(base, ring.sealer(message.account, message.id))
+        added += write_unsubscribe(Unsubscribe(url=address, oneclick=True))
     if not added:
         return fields
     return fields + read_fields(checked(b"".join(added), len(added)))

@@ -153,7 +153,7 @@ def _mime(message: Message, tools: Tools) -> Loaded:
     fields = read_fields(head)
     is_full = _is_full(message)
     plan: MimePlan | None = None
-    if is_full or may_have_automatic_tags(content, head):
+    if is_full or may_have_automatic_tags(content, fields):
         plan_key = (content, is_full)
         plan = tools.shelf.mimes.get(plan_key)
         if plan is None:

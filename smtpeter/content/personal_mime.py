@@ -12,6 +12,7 @@ ValueError from `MimePlan.fill`, all of them only when the message is filled in 
 RFC 5322 2.2, RFC 2047.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -22,8 +23,8 @@ from smtpeter.content.personalize import AddressField, PersonalizationError, cle
 from smtpeter.content.personalize.automatic import fill_automatic
 from smtpeter.model.address import AddressError, parse_address
 from smtpeter.model.parts import Mailbox
-from smtpeter.wire.encoded_words import decode_text, decode_unlabelled
-from smtpeter.wire.headers import Field, checked, read_fields, split, write_field
+from smtpeter.wire.encoded_words import decode_text, decode_unlabelled, decode_value
+from smtpeter.wire.headers import Field, checked, find, read_fields, split, write_field
 from smtpeter.wire.mailboxes import parse_field, parse_mailboxes, write_list
 from smtpeter.wire.mime import CannotConvert, walk
 
@@ -34,7 +35,7 @@ _LEFT_ALONE = frozenset(
     | {b"authentication-results", b"bcc", b"resent-bcc"}
 )
 _LEFT_ALONE_PREFIXES = (b"content-", b"arc-", b"x-smtpeter-")
-_MAX_LOOKS = 1000
+_QUOTED_TAG = re.compile(rb"=7[Bb](?:=[ \t]*\r\n)?(?:\$|=24)")  # RFC 2045 6.7, with a soft break or without
 _SOMEBODY = "q0z@example.invalid"
 
 
@@ -104,18 +105,18 @@ def compile_mime(content: bytes, fields: Sequence[Field], *, is_full: bool) -> M
     return MimePlan(plans, tuple(texts), is_shared, sum([len(text.text) for text, _ in texts]))
 
 
-def may_have_automatic_tags(content: bytes, head: bytes) -> bool:
+def may_have_automatic_tags(content: bytes, fields: Sequence[Field]) -> bool:
     """True unless a look at the octets shows that no automatic tag is in there, in whatever encoding."""
-    if b"{$" in content or b"=?" in head or b"=7B" in content or b"=7b" in content:
+    if b"{" in content and (b"{$" in content or b"{=" in content):
         return True
-    at = content.find(b"64")  # all of "base64" that has no letter case
-    for _ in range(_MAX_LOOKS):
-        if at < 0:
-            return False
-        if content[max(0, at - 4) : at].lower() == b"base":
-            return True
-        at = content.find(b"64", at + 2)
-    return True
+    if any(b"=?" in field.raw and "{$" in decode_value(field.value) for field in fields):
+        return True
+    # in which encodings there may be parts
+    is_multipart = (find(fields, b"content-type") or b"")[:10].lower() == b"multipart/"
+    named = (content if is_multipart else find(fields, b"content-transfer-encoding") or b"").lower()
+    if b"base64" in named:
+        return True
+    return b"quoted-printable" in named and _QUOTED_TAG.search(content) is not None
 
 
 def _texts(content: bytes) -> Iterator[PartText]:

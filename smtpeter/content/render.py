@@ -84,8 +84,7 @@ class Rendered:
 def compose(message: Message, tools: Tools, resources: Resources = NO_RESOURCES) -> Composed:
     """Gives the mail of a message, with what was found at the URLs that it names. Raises CannotRender."""
     loaded = load(message, tools, resources)
-    sealer = tools.keyring.sealer(message.account, message.id)
-    fields = complete(strip(loaded.fields, tools.hostname), loaded.body, message, sealer)
+    fields = complete(strip(loaded.fields, tools.hostname), loaded.body, message, tools.keyring)
     original = loaded.original if fields is loaded.fields else None
     rewritten = _rewritten(message, fields, loaded, tools)
     return Composed(message, fields, loaded.body, original, rewritten, loaded.signers)
