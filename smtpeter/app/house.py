@@ -28,6 +28,7 @@ from smtpeter.doors.rest.rooms import Rooms
 from smtpeter.doors.rest.settings import RestSettings
 from smtpeter.doors.steering import way_out_of
 from smtpeter.doors.submission import SubmissionDoor
+from smtpeter.doors.track.door import Track, TrackRooms, build_track
 from smtpeter.doors.web import mount
 from smtpeter.intake.accept import Intake
 from smtpeter.intake.identify import Identify, LoginLimits
@@ -93,6 +94,7 @@ class House:
     http: list[http_listener.HttpListener] = field(default_factory=list)
     http_tls: list[http_listener.HttpListener] = field(default_factory=list)
     health: HealthDoor | None = None
+    track: Track | None = None
     ca_file: Path | None = None
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
 
@@ -134,6 +136,8 @@ class House:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        if self.track is not None:
+            await self.track.close()
         await self.making.close()
         for listener in [*doors, *([self.sink] if self.sink else [])]:
             await listener.close()
@@ -328,7 +332,19 @@ async def _open_http(house: House, tls: ServerTls, openings: Openings, *, is_dev
         metrics_networks=config.http.metrics_networks,
         trusted_proxies=config.http.trusted_proxies,
     )
-    app = mount(rest, page.routes(mailbox(config)) if is_development else [], house.health)
+    house.track = build_track(
+        TrackRooms(
+            house.store,
+            house.clock,
+            house.making.keyring,
+            house.making.renderer,
+            house.making.client,
+            config.tracking.base,
+            config.server.hostname,
+            config.http.trusted_proxies,
+        )
+    )
+    app = mount(rest, page.routes(mailbox(config)) if is_development else [], house.health, house.track)
     limits = http_listener.HttpLimits.of(config.http)
     for name, listeners, context in (("http", house.http, None), ("https", house.http_tls, tls.context)):
         for listening in openings.of(name):
