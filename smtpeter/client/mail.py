@@ -23,12 +23,16 @@ class Mailbox:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file in the mail. With a `cid` it is embedded: HTML shows it as `<img src="cid:…">`."""
+    """A file in the mail. With a `cid` it is embedded: HTML shows it as `<img src="cid:…">`.
 
-    data: bytes = field(repr=False)
+    With a `url` instead of `data` the gateway fetches it before it sends the mail.
+    """
+
+    data: bytes = field(default=b"", repr=False)
     name: str = ""
     type: str = ""
     cid: str = ""
+    url: str = ""
 
     @classmethod
     def from_file(cls, path: str | Path, *, cid: str = "") -> Self:
@@ -41,6 +45,8 @@ class Attachment:
     def properties(self) -> dict[str, str]:
         """Gives its form in the API."""
         given = {"name": self.name, "type": self.type, "cid": self.cid}
+        if self.url:
+            return {"url": self.url, **{k: v for k, v in given.items() if v}}
         return {"data": base64.b64encode(self.data).decode("ascii"), **{k: v for k, v in given.items() if v}}
 
 
@@ -80,11 +86,13 @@ Addresses = str | Mailbox | Sequence[str | Mailbox]
 class Mail:
     """One send call: what it says, to whom it goes, and what applies to it. What is left out, the gateway decides.
 
-    `recipients` are pure addresses and each gets a message of its own; `to` and `cc` are only shown. The content is
-    `text`, `html` or both, or a whole message in `mime`. Times carry their zone.
+    `recipients` are pure addresses and each gets a message of its own, filled in with the data beside the address when it is
+    a mapping; `to` and `cc` are only shown. The content is `text`, `html` or both, a whole message in `mime`, or a `template`:
+    its number, its name or a document, which `patch` (RFC 6902) and the other properties change for this mail. With `data`
+    (an empty mapping counts) or a template, tags as `{$firstname}` are filled in. Times carry their zone.
     """
 
-    recipients: str | Sequence[str] = ()
+    recipients: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None] = ()
     sender: str | Mailbox = ""
     to: Addresses = ()
     cc: Addresses = ()
@@ -94,7 +102,10 @@ class Mail:
     text: str | None = None
     html: str | None = None
     mime: str | bytes = ""
-    headers: Mapping[str, str] = field(default_factory=dict)  # names that begin with x-
+    template: int | str | Mapping[str, Any] | None = None
+    patch: Sequence[Mapping[str, Any]] = ()
+    data: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)  # names that begin with x-, any with a template
     attachments: Sequence[Attachment] = ()
     unsubscribe: Unsubscribe | None = None
     envelope: str = ""  # where bounces go
@@ -109,12 +120,13 @@ class Mail:
     trackopens: bool | None = None
     trackbounces: bool | None = None
     preventscam: bool | None = None
-    images: str = ""
+    images: str = ""  # "default" or "hosted"
+    autotext: bool | None = None
 
     def properties(self) -> dict[str, Any]:
         """Gives the JSON object of POST /v1/send; what is not given is not in it. Raises ValueError."""
         given: dict[str, Any] = {
-            "recipients": [self.recipients] if isinstance(self.recipients, str) else list(self.recipients),
+            "recipients": _recipients(self.recipients),
             "from": _addresses(self.sender),
             "to": _addresses(self.to),
             "cc": _addresses(self.cc),
@@ -124,6 +136,9 @@ class Mail:
             "text": self.text,
             "html": self.html,
             "mime": _mime(self.mime) or None,
+            "template": dict(self.template) if isinstance(self.template, Mapping) else self.template,
+            "patch": [dict(operation) for operation in self.patch] or None,
+            "data": None if self.data is None else dict(self.data),
             "extra": dict(self.headers) or None,
             "attachments": [one.properties() for one in self.attachments] or None,
             "unsubscribe": self.unsubscribe.properties() if self.unsubscribe else None,
@@ -140,8 +155,16 @@ class Mail:
             "trackbounces": self.trackbounces,
             "preventscam": self.preventscam,
             "images": self.images or None,
+            "autotext": self.autotext,
         }
         return {name: value for name, value in given.items() if value is not None}
+
+
+def _recipients(value: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None]) -> Any:
+    """Gives recipients as the API takes them; a mapping has the data of each."""
+    if isinstance(value, Mapping):
+        return {address: None if data is None else dict(data) for address, data in value.items()}
+    return [value] if isinstance(value, str) else list(value)
 
 
 def _addresses(value: Addresses) -> Any:

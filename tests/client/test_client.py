@@ -143,6 +143,31 @@ def test_every_property_reaches_the_gateway_in_its_form(ask: Ask) -> None:
 
 
 @both
+def test_a_template_with_data_for_each_recipient_reaches_the_gateway(ask: Ask) -> None:
+    mail = Mail(
+        recipients={"a@example.org": {"firstname": "Ann"}, "b@example.org": None},
+        template="welcome",
+        patch=[{"op": "remove", "path": "/text"}],
+        data={},
+        attachments=[Attachment(url="https://example.com/a.pdf", name="a.pdf")],
+        images="hosted",
+        autotext=False,
+    )
+    with script_server(ACCEPTED) as server:
+        ask(server.url, lambda client: client.send(mail))
+    assert server.asked[0].json == {
+        "recipients": {"a@example.org": {"firstname": "Ann"}, "b@example.org": None},
+        "template": "welcome",
+        "patch": [{"op": "remove", "path": "/text"}],
+        "data": {},
+        "attachments": [{"url": "https://example.com/a.pdf", "name": "a.pdf"}],
+        "images": "hosted",
+        "autotext": False,
+    }
+    assert Mail(template={"subject": "x"}).properties()["template"] == {"subject": "x"}
+
+
+@both
 def test_pages_are_followed_to_the_end_and_only_to_the_same_place(ask: Ask) -> None:
     record = {"event": "delivery", "data": {"id": "a", "time": "2026-11-22 10:43:00", "recipient": "x@example.org"}}
     first = answer(value=[record], Link='<https://elsewhere.example/v1/events/messageid/a?cursor=Zm8%3D>; rel="next"')

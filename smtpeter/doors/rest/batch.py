@@ -12,8 +12,9 @@ from starlette.responses import Response
 from smtpeter.doors.rest import declare
 from smtpeter.doors.rest.call import Call, json_response, repeated
 from smtpeter.doors.rest.declare import Kind, Operation, Property, Reading, Route, Schema, Table, schema_of, wrong
+from smtpeter.doors.rest.drafting import make_draft
 from smtpeter.doors.rest.errors import error_of
-from smtpeter.doors.rest.send import IDS, PROPERTIES, answer_of, make_draft
+from smtpeter.doors.rest.send import IDS, PROPERTIES, answer_of
 from smtpeter.intake.accept import Outcome
 from smtpeter.model.message import Draft
 from smtpeter.model.refusal import Refused

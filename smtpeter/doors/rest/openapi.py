@@ -51,6 +51,13 @@ _ERROR: Schema = {
                 "code": {"type": "string", "description": "The kind of error, for programs."},
                 "message": {"type": "string", "description": "A sentence that tells how to mend the call."},
                 "field": {"type": "string", "description": "The property at fault, as `recipients[2]`, or nothing."},
+                "line": {"type": "integer", "description": "The line of a faulty tag in its text, from 1."},
+                "column": {"type": "integer", "description": "The character of that line, from 1."},
+                "problems": {
+                    "type": "array",
+                    "items": {"type": "object"},
+                    "description": "What is wrong with a template: severity, code, path and message of each problem.",
+                },
             },
             "required": ["code", "message", "field"],
         }
