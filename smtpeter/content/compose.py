@@ -6,8 +6,8 @@ acceptance by `check_parts`, and the finished header is checked once more in its
 The header is made anew for each recipient. The body is often the same for all of them, and files are costly to encode, so
 both are steps of their own whose results can be kept. Boundaries follow from the content.
 
-RFC 5322, RFC 2045, RFC 2046 5.1, RFC 2387, RFC 2047. Raises Refused from `check_parts`, else ValueError when a header
-would break (B1).
+RFC 5322, RFC 2045, RFC 2046 5.1, RFC 2387, RFC 2047. Raises Refused from `check_parts` and for a header beyond limit L6,
+else ValueError when a header would break (B1).
 """
 
 import hashlib
@@ -22,7 +22,16 @@ from smtpeter.content.unsubscribe import check_unsubscribe, write_unsubscribe
 from smtpeter.model.address import AddressError, parse_address
 from smtpeter.model.parts import Attachment, Mailbox, Parts
 from smtpeter.model.refusal import Refused
-from smtpeter.wire.headers import MAX_FIELD_OCTETS, MAX_FIELDS, checked, has_control, write_date, write_field
+from smtpeter.wire.headers import (
+    MAX_FIELD_OCTETS,
+    MAX_FIELDS,
+    check_limits,
+    checked,
+    has_control,
+    read_fields,
+    write_date,
+    write_field,
+)
 from smtpeter.wire.mailboxes import write_list
 from smtpeter.wire.mime import multipart, text_part
 
@@ -75,7 +84,10 @@ def write_head(parts: Parts, *, recipient: str, message_id: str, date: datetime)
     if parts.unsubscribe:
         fields += write_unsubscribe(parts.unsubscribe)
     fields += [write_field(name, text) for name, text in parts.headers if not is_option(name)]
-    return checked(b"".join(fields), len(fields))
+    written = checked(b"".join(fields), len(fields))
+    if len(written) > MAX_FIELD_OCTETS:
+        check_limits(written, read_fields(written))
+    return written
 
 
 def _to(parts: Parts, recipient: str) -> bytes:

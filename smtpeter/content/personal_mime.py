@@ -6,8 +6,8 @@ encrypted, attachments, messages within the message, the fields that describe th
 way.
 
 Addresses are found before values are put in, so that no value adds one, and each field is written and checked anew (B1).
-Raises Untaggable, with the name of the field or part, from `compile_mime`, and PersonalizationError, AddressError and
-ValueError from `MimePlan.fill`, all of them only when the message is filled in in full.
+Raises Untaggable, with the name of the field or part, from `compile_mime`; from `MimePlan.fill` PersonalizationError,
+AddressError and ValueError, all of these only in full, and Refused for a header that is beyond limit L6 then.
 
 RFC 5322 2.2, RFC 2047.
 """
@@ -24,7 +24,7 @@ from smtpeter.content.personalize.automatic import fill_automatic
 from smtpeter.model.address import AddressError, parse_address
 from smtpeter.model.parts import Mailbox
 from smtpeter.wire.encoded_words import decode_text, decode_unlabelled, decode_value
-from smtpeter.wire.headers import Field, checked, find, read_fields, split, write_field
+from smtpeter.wire.headers import Field, check_limits, checked, find, join, read_fields, split, write_field
 from smtpeter.wire.mailboxes import parse_field, parse_mailboxes, write_list
 from smtpeter.wire.mime import CannotConvert, walk
 
@@ -79,6 +79,8 @@ class MimePlan:
             raw = plan.write(values)
             if raw is not None:
                 fields[plan.place] = Field(fields[plan.place].name, checked(raw, 1))
+        if self.fields:
+            check_limits(join(fields), fields)
         return fields, body
 
     def _filled(self, content: bytes, values: Values) -> bytes:

@@ -247,6 +247,12 @@ def test_a_value_of_a_mebibyte_is_carried_in_a_text_and_in_no_header_line_over_9
     assert not has_long_line(with_field) and read(with_field)["x-long"] == long[:20_000]
 
 
+@pytest.mark.parametrize(("size", "count"), [(2**20, 1), (2**16, 1), (2**12, 90)])
+def test_values_that_make_a_header_too_large_stop_the_message(size: int, count: int) -> None:
+    with pytest.raises(CannotRender, match="is larger than"):
+        content(message(mime(b"X-Long: {$v}\r\n" * count + HEAD + b"\r\nx\r\n", {"v": "w" * size})))
+
+
 def test_a_tree_beyond_the_limits_is_left_alone() -> None:
     deep = b"".join(b"Content-Type: multipart/mixed; boundary=%d\r\n\r\n--%d\r\n" % (n, n) for n in range(120))
     whole = HEAD + deep + b"\r\n{$messageid}\r\n"

@@ -202,6 +202,7 @@ def test_data_of_one_message_never_show_in_another() -> None:
         (parts({}, subject="{1/0}"), "Runtime error at line 1, column 1: Division by zero"),
         (parts({}, subject="{$a"), "Compile error at line 1, column 1"),
         (parts({}, to=(Mailbox("{$a}"),)), "address"),
+        (parts({"a": "w" * 2**20}, subject="{$a}"), "is larger than"),
         (parts({}, unsubscribe=Unsubscribe(url="{$a}x")), "is not a web address"),
         (
             parts({}, text="{foreach $l as $i}{foreach $l as $j}{foreach $l as $k}{/foreach}{/foreach}{/foreach}"),
