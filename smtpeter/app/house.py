@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from smtpeter.app.making import Making, making_of
+from smtpeter.app.making import Making, destinations, making_of
 from smtpeter.app.outward import dispatcher_of
 from smtpeter.config import Config
 from smtpeter.delivery.dispatcher import Dispatcher
@@ -263,6 +263,7 @@ def _intake_settings(config: Config) -> IntakeSettings:
         max_recipients=max(config.smtp.max_recipients, config.http.max_recipients),
         expire_after=config.delivery.expire_after,
         tracking=config.tracking.base,
+        destinations=destinations(config),
     )
 
 

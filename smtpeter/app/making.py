@@ -39,7 +39,7 @@ def making_of(config: Config, store: Store, world: World, master: MasterKey) -> 
     """Makes them from the configuration. Raises OSError for authorities that cannot be read."""
     keyring = Keyring([Key(0, master.derive("token:0"))])
     letters = Letters()
-    rules = Rules(_destinations(config), allow_high_ports=config.fetch.allow_high_ports)
+    rules = Rules(destinations(config), allow_high_ports=config.fetch.allow_high_ports)
     client = HttpClient(world.resolver, world.dialer, _contexts(config.tls.ca).verified, rules)
     fetching = Fetching(store, world.clock, client)
     tools = Tools(config.server.hostname, keyring, letters, config.smtp.received_show_client)
@@ -51,7 +51,7 @@ def _contexts(ca: str) -> ClientContexts:
     return ClientContexts(Path(ca) if ca else None)
 
 
-def _destinations(config: Config) -> Destinations:
+def destinations(config: Config) -> Destinations:
     """Gives where customers may make us connect to: not to ourselves (H2)."""
     return Destinations(_own(config), config.fetch.forbidden, config.fetch.networks)
 
