@@ -24,6 +24,10 @@ select s.subject, m.recipient, m.state,
 from messages m join sources s on s.id = m.source
 """
 _OPEN = "select count(*) from messages where stage is not null"
+_STUCK = """
+select id, lane, state, stage, worker, claim, attempt, unsettled, strikes, due, expires from messages
+where stage is not null order by due limit 10
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,8 @@ class Books:
         while (count := (await self._rows(_OPEN))[0][0]) and time.monotonic() < deadline:
             await asyncio.sleep(_POLL_SECONDS)
         if count:
-            raise TimeoutError(f"{count} messages are still under way after {seconds:.0f} s")
+            some = "\n".join([str(row) for row in await self._rows(_STUCK)])
+            raise TimeoutError(f"{count} messages are still under way after {seconds:.0f} s, at {time.time():.0f}:\n{some}")
 
     async def records(self) -> list[Record]:
         """Gives all messages."""

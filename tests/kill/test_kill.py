@@ -30,6 +30,7 @@ from tests.kill.verdict import COURIERS, Halt
 SMTP_SINK = shutil.which("smtp-sink") or shutil.which("smtp-sink", path="/usr/sbin:/usr/local/sbin")
 MAX_KILL_DELAY_SECONDS = 0.1
 REST_SECONDS = 20.0  # a node takes its own leftovers over at once; 45 s would mean that it waited for the bookings
+MESSAGES_PER_SECOND = 50.0  # at least, on a busy machine, of what is left to be delivered
 REPLACED_SECONDS = 40.0  # who dies young again and again is replaced a little later each time
 MANNERS = Manners(max_delay_seconds=0.03, deferred=0.05, dropped=0.01)
 
@@ -86,7 +87,7 @@ async def _story(plan: Plan, folder: Path, store_url: str, dice: random.Random) 
         gateway = Gateway(folder, receiver.port, store_url=store_url, workers=2, settings=HASTE)
         async with running(gateway):
             submitter, halts = await _load_and_kill(plan, gateway, dice, receiver)
-            await books_of(gateway).settled(REST_SECONDS)
+            await books_of(gateway).settled(REST_SECONDS + plan.messages / MESSAGES_PER_SECOND)
         assert len(submitter.of(Fate.ACKNOWLEDGED)) == plan.messages
         assert len(gateway.facts("worker.died")) >= plan.worker_kills
         await agree(gateway, submitter, receiver, halts)
