@@ -4,18 +4,19 @@ A whole message that names a template lends it its From, To, Cc, Reply-To, Subje
 the template, which says everything else (smtp-api.md, templates.md 11). Raises Refused.
 """
 
-import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
+from smtpeter.content.attachments import MAX_NAME, complete
 from smtpeter.content.options import NOTHING, PREFIX, OptionHeaders, is_option, read_options
-from smtpeter.content.views import attachments_of, part_bytes
+from smtpeter.content.views import PartView, attachments_of, part_bytes
 from smtpeter.intake.wish import CallDraft, LetterWish
 from smtpeter.model import parts as model_parts
 from smtpeter.model.message import Draft, SourceKind
+from smtpeter.model.parts import Attachment
 from smtpeter.model.refusal import Refused
 from smtpeter.wire.encoded_words import decode_value
 from smtpeter.wire.headers import Field, read_fields, split
@@ -106,8 +107,14 @@ def _letter(called: str, content: bytes, fields: list[Field]) -> LetterWish:
     for view in attachments_of(content):
         found = part_bytes(content, "attachment", view.number)
         if found is not None:
-            data = base64.b64encode(found[1]).decode("ascii")
-            files.append({"data": data, "name": view.name, "type": view.type})
-    if files:
-        lent["attachments"] = files
-    return LetterWish(called, properties=lent)
+            files.append(_file(found[1], view))
+    return LetterWish(called, properties=lent, attachments=tuple(files))
+
+
+def _file(data: bytes, view: PartView) -> Attachment:
+    for kind in (view.type, ""):
+        try:
+            return complete(Attachment(data, view.name[:MAX_NAME], kind), view.number)
+        except Refused:  # a message may say anything of a type
+            continue
+    return complete(Attachment(data), view.number)

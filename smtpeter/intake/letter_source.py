@@ -57,4 +57,4 @@ def _made(document: str | Mapping[str, Any], wish: LetterWish, data: str | None)
         number = first.path.removeprefix("/patch/")
         name = f"patch[{number}]" if number.isdigit() else "patch"
         raise unusable(error.problems, field=name) from None
-    return Source(SourceKind.LETTER, encode(LetterParts(text, wish.unsubscribe, wish.blind)), data)
+    return Source(SourceKind.LETTER, encode(LetterParts(text, wish.unsubscribe, wish.blind, wish.attachments)), data)

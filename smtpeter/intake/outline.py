@@ -17,6 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from smtpeter.content import compose, inspect
+from smtpeter.content.attachments import check_attachments
 from smtpeter.content.filling import BoxPiece, Piece, compile_boxes, compile_piece, may_have_tags
 from smtpeter.content.letter import Letters, Values, check_sendable
 from smtpeter.content.options import NOTHING, OptionHeaders, is_option, read_options
@@ -124,6 +125,7 @@ def outline_of(source: Source, letters: Letters, *, is_full: bool) -> Outline:
 def _of_letter(made: model_parts.LetterParts, letters: Letters) -> Outline:
     letter = letters.get(made.document)
     check_sendable(letter)
+    check_attachments(made.attachments)
     if made.unsubscribe:
         check_unsubscribe(made.unsubscribe)
     head = letter.compiled.head

@@ -90,14 +90,18 @@ class Personal:
         return replace(found, from_domains=domains, needs_utf8=needs_utf8)
 
     def _outline(self, source: Source, *, is_full: bool) -> Outline:
+        key = _key(source, is_full=is_full)
+        known = self._outlines.get(key)
+        if known is not None:
+            return known
         try:
             outline = outline_of(source, self._letters, is_full=is_full)
         except TemplateError as error:
             raise unusable(error.problems) from None
         except TagError as error:
             raise _wrong_tag(error) from None
-        size = 4096 + len(source.content) // 4 + 4 * outline.own_size
-        self._outlines.keep(_key(source, is_full=is_full), outline, size)
+        subject = len(outline.subject.source)
+        self._outlines.keep(key, outline, 4096 + 16 * subject + 4 * outline.own_size)
         return outline
 
     def _found(self, outline: Outline, source: Source, audience: Audience) -> Found:

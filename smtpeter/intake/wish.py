@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smtpeter.model.message import Draft
-from smtpeter.model.parts import Unsubscribe
+from smtpeter.model.parts import Attachment, Unsubscribe
 
 
 @dataclass(frozen=True, slots=True)
 class LetterWish:
     """A mail that is made of a template: its number, its name, or a document; changed by `patch`, then `properties`.
 
-    `properties` has values as documents have them, under their names there. `unsubscribe` and `blind` as in
-    `model.parts.Parts`; `to` is the one address that To shows when the document names nobody.
+    `properties` has values as documents have them, under their names there; files that are at hand are in `attachments`, so
+    that they do not count as a part of the document. `unsubscribe` and `blind` as in `model.parts.Parts`; `to` is the one
+    address that To shows when the document names nobody.
     """
 
     template: int | str | Mapping[str, Any]
@@ -22,6 +23,7 @@ class LetterWish:
     unsubscribe: Unsubscribe | None = None
     blind: tuple[str, ...] = ()
     to: str = ""
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,11 +60,15 @@ class Parts(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class LetterParts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A template document (JSON) with all that the call changes of it. `unsubscribe` and `blind` as in `Parts`."""
+    """A template document (JSON) with all that the call changes of it. `unsubscribe` and `blind` as in `Parts`.
+
+    `attachments` are files that the call brought along, behind those of the document; they have no `url`.
+    """
 
     document: str
     unsubscribe: Unsubscribe | None = None
     blind: tuple[str, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
 
 def encode(parts: Parts | LetterParts) -> bytes:

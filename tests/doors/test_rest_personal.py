@@ -201,6 +201,18 @@ async def test_patch_comes_first_and_then_the_properties(house: RestHouse) -> No
     assert made["attachments"] == [{"data": "eA==", "name": "a.txt"}, {"url": "https://example.com/b.pdf"}]
 
 
+async def test_files_of_a_call_go_beside_the_document_of_a_template(house: RestHouse) -> None:
+    files = [{"data": "eA==", "name": "a.txt"}, {"data": "eQ==", "name": "logo.png", "cid": "logo"}]
+    document = SOUP | {"attachments": [{"data": "eg==", "name": "z.txt"}]}
+    (message,) = await sent(house, template=document, attachments=files)
+    made, kept = letter(message)
+    assert kept["attachments"] == document["attachments"]
+    assert made.attachments == (
+        Attachment(b"x", "a.txt", "text/plain"),
+        Attachment(b"y", "logo.png", "image/png", "logo"),
+    )
+
+
 async def test_an_operation_that_fails_is_named_by_its_index(house: RestHouse) -> None:
     patch = [{"op": "add", "path": "/a", "value": 1}, {"op": "remove", "path": "/nothing"}]
     error = await refused(house, template=SOUP, patch=patch)
@@ -411,11 +423,14 @@ async def test_a_whole_message_may_name_a_template_in_its_header(house: RestHous
     number = await stored(house)
     mime = (
         "From: Joe <joe@example.com>\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nX-SMTPeter-Template: soup\r\n"
-        'X-SMTPeter-Data: {"firstname": "Jane"}\r\nX-SMTPeter-Tags: a\r\n\r\nnot this\r\n'
+        'X-SMTPeter-Data: {"firstname": "Jane"}\r\nX-SMTPeter-Tags: a\r\nMIME-Version: 1.0\r\n'
+        "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nnot this\r\n"
+        "--b\r\nContent-Type: text/csv; name=a.csv\r\nContent-Disposition: attachment\r\n\r\n1;2\r\n--b--\r\n"
     )
     (message,) = await sent(house, drop=("from", "subject"), mime=mime)
-    document = letter(message)[1]
+    made, document = letter(message)
     assert (document["from"], document["subject"]) == ("Joe <joe@example.com>", "Grüße")
+    assert made.attachments == (Attachment(b"1;2", "a.csv", "text/csv"),)
     assert (message.options.template, message.options.tags) == (number, ("a",))
     assert message.source.data == '{"firstname":"Jane"}'
 

@@ -8,7 +8,7 @@ from typing import Any
 from smtpeter.intake.wish import CallDraft, LetterWish
 from smtpeter.model.account import Features, Identity
 from smtpeter.model.message import MessageId, Options, Received, Recipient, Source, SourceKind
-from smtpeter.model.parts import Mailbox, Parts, encode
+from smtpeter.model.parts import Attachment, Mailbox, Parts, encode
 from smtpeter.testing.house import Gateway, Story
 
 DOCUMENT = {
@@ -48,7 +48,8 @@ async def test_each_recipient_of_a_template_gets_what_its_own_data_make_of_it(tm
     async with Story(tmp_path) as story:
         host = story.host("example.com")
         gateway = await story.start()
-        wish = LetterWish(DOCUMENT, properties={"headers": {"X-Kitchen": "{$cook}"}})
+        file = Attachment(b"1;2", "menu.csv", "text/csv")
+        wish = LetterWish(DOCUMENT, properties={"headers": {"X-Kitchen": "{$cook}"}}, attachments=(file,))
         ids = await accepted(gateway, call(Source(SourceKind.LETTER, b"", '{"time":"one"}'), wish))
         for id in ids:
             await gateway.settled(id)
@@ -63,6 +64,7 @@ async def test_each_recipient_of_a_template_gets_what_its_own_data_make_of_it(tm
         assert "Dear <Bob>, it is served at one." in text(bob)
         html: Any = bob.get_body(("html",))
         assert "Dear &lt;Bob&gt;, it" in html.get_content()
+        assert [part.get_filename() for part in bob.iter_attachments()] == ["menu.csv"]
 
 
 async def test_single_properties_are_filled_in_for_each_recipient(tmp_path: Path) -> None:

@@ -15,17 +15,15 @@ _BLANKS = " \t\n\f\r"  # what is white space to HTML
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """For each text its constants, None in the places of values, and what the text is. Equal for messages of one shape."""
+    """For each text its constants, None in the places of values. Equal for messages of one shape."""
 
-    is_html: tuple[bool, ...]
     rows: tuple[tuple[str | None, ...], ...]
 
     def with_constants(self, values: Mapping[int, str]) -> "Outline":
         """Gives the outline with these values, by their numbers, as constants."""
         numbers = count()
         return Outline(
-            self.is_html,
-            tuple([tuple([values.get(next(numbers)) if part is None else part for part in row]) for row in self.rows]),
+            tuple([tuple([values.get(next(numbers)) if part is None else part for part in row]) for row in self.rows])
         )
 
     def marks(self) -> Marks:
@@ -39,11 +37,11 @@ class Outline:
         return [text.encode("utf-8", "replace").decode() for text in texts]  # as `mime.text_part` writes them
 
 
-def outline_of(texts: Sequence[tuple[bool, Pieces]]) -> tuple[Outline, list[str]]:
-    """Gives the outline of rendered texts (True: HTML), and the values that it leaves out."""
+def outline_of(texts: Sequence[Pieces]) -> tuple[Outline, list[str]]:
+    """Gives the outline of rendered texts, and the values that it leaves out."""
     rows: list[tuple[str | None, ...]] = []
     values: list[str] = []
-    for _, pieces in texts:
+    for pieces in texts:
         row: list[str | None] = list(pieces.texts)
         for at in pieces.printed:
             value = pieces.texts[at]
@@ -51,4 +49,4 @@ def outline_of(texts: Sequence[tuple[bool, Pieces]]) -> tuple[Outline, list[str]
                 values.append(value)
                 row[at] = None
         rows.append(tuple(row))
-    return Outline(tuple([is_html for is_html, _ in texts]), tuple(rows)), values
+    return Outline(tuple(rows)), values

@@ -4,7 +4,6 @@ A call has one of three contents: a whole message, a template, or single propert
 nothing but text may, depends on whether the call has data or a template (personalization.md 1). Raises Refused.
 """
 
-import base64
 from typing import Any
 
 from msgspec.structs import replace
@@ -100,7 +99,8 @@ def _letter(given: dict[str, Any], recipients: tuple[Recipient, ...], shown: int
             if name == "replyto" and len(entries) > 1:
                 raise wrong(name, "A template has room for one address in `replyto`; leave the others out.")
             properties[its] = entries[0] if name == "replyto" else entries
-    if files := [_file(file, number) for number, file in enumerate(given.get("attachments", ()))]:
+    attachments: tuple[parts.Attachment, ...] = given.get("attachments", ())
+    if files := [_linked(file, number) for number, file in enumerate(attachments) if file.url]:
         properties["attachments"] = files
     if extra := {one.name: one.text for one in given.get("extra", ())}:
         properties["headers"] = extra
@@ -111,6 +111,7 @@ def _letter(given: dict[str, Any], recipients: tuple[Recipient, ...], shown: int
         given.get("unsubscribe"),
         tuple([blind.address for blind in recipients[shown:]]),
         recipients[0].address if shown == 1 < len(recipients) else "",
+        tuple([file for file in attachments if not file.url]),
     )
 
 
@@ -123,15 +124,12 @@ def _entry(box: parts.Mailbox) -> dict[str, str]:
     return {"address": box.address, "name": box.name} if box.name else {"address": box.address}
 
 
-def _file(file: parts.Attachment, number: int) -> dict[str, str]:
-    """Gives an attachment as a document has it."""
+def _linked(file: parts.Attachment, number: int) -> dict[str, str]:
+    """Gives a file at a URL as a document has it."""
     if file.cid:
         where = f"attachments[{number}].cid"
-        raise wrong(where, "A template shows its images by URL; leave out `cid`, and give the image an https address.")
-    named = {name: text for name, text in (("name", file.name), ("type", file.type)) if text}
-    if file.url:
-        return {"url": file.url, **named}
-    return {"data": base64.b64encode(file.data).decode("ascii"), **named}
+        raise wrong(where, "A template shows images by their URL; leave out `cid`, or give the image in `data`.")
+    return {"url": file.url, **{name: text for name, text in (("name", file.name), ("type", file.type)) if text}}
 
 
 def _parts(given: dict[str, Any], *, is_full: bool) -> parts.Parts:
