@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from smtpeter.content.letter.values import Values
-from smtpeter.content.personalize import Template, clean_header, compile_text, fill_automatic
+from smtpeter.content.personalize import Pieces, Template, automatic_pieces, clean_header, compile_text
 from smtpeter.content.template.tags import without_tags
 from smtpeter.model.address import AddressError, parse_address
 from smtpeter.model.parts import Mailbox
@@ -38,9 +38,13 @@ class Piece:
 
     def fill(self, values: Values) -> str:
         """Gives the text of one message. Raises PersonalizationError."""
+        return self.pieces(values).text
+
+    def pieces(self, values: Values) -> Pieces:
+        """Gives the text of one message, and which of it are values. Raises PersonalizationError."""
         if self.template is None:
-            return fill_automatic(self.source, values.automatic)
-        return self.template.render(values.data, now=values.now, automatic=values.automatic, clock=values.clock)
+            return automatic_pieces(self.source, values.automatic)
+        return self.template.pieces(values.data, now=values.now, automatic=values.automatic, clock=values.clock)
 
     def line(self, values: Values) -> str:
         """Gives the text as the value of a header field: nothing in it can end the field (B1)."""

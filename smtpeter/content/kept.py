@@ -19,6 +19,11 @@ class Kept(Generic[Key, Value]):
         self._max_entries = max_entries
         self._entries: dict[Key, tuple[Value, int]] = {}  # in the order of use, with sizes in octets
 
+    @property
+    def size(self) -> int:
+        """Octets of all that is kept."""
+        return sum([octets for _, octets in list(self._entries.values())])
+
     def get(self, key: Key) -> Value | None:
         """Gives what was kept under an equal key, None when there is nothing."""
         entry = self._entries.pop(key, None)

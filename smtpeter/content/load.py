@@ -24,6 +24,7 @@ from smtpeter.content.personalize import PersonalizationError
 from smtpeter.content.rewrite.ours import unsubscribe_address, webversion_address
 from smtpeter.content.template.problem import TemplateError
 from smtpeter.content.template.reading import Wanted
+from smtpeter.content.texts import Texts
 from smtpeter.content.tools import NO_RESOURCES, CannotRender, Resources, Tools
 from smtpeter.model.address import AddressError
 from smtpeter.model.message import Message, SourceKind
@@ -42,8 +43,8 @@ _FAULTS = (PersonalizationError, TagError, Untaggable, TemplateError, FileMissin
 class Loaded:
     """A mail before anything of ours is in it. `original`: its octets as they came, when nothing of it has changed.
 
-    `key` names the body, Content fields included, where it is the same for all of the submission. `signers` are those of
-    the document itself.
+    `texts`: its Content fields and its body are not composed yet. `key` names the body, Content fields included, where it
+    is the same for all of the submission, or what the texts have in common. `signers` are those of the document itself.
     """
 
     fields: list[Field] = field(repr=False)
@@ -51,6 +52,7 @@ class Loaded:
     original: bytes | None = field(default=None, repr=False)
     key: Hashable = field(default=None, repr=False)
     signers: tuple[Signer, ...] = ()
+    texts: Texts | None = field(default=None, repr=False)
 
 
 def load(message: Message, tools: Tools, resources: Resources = NO_RESOURCES) -> Loaded:
@@ -175,8 +177,7 @@ def _parts(message: Message, tools: Tools, resources: Resources) -> Loaded:
         plan = compile_parts(decode(content), resources, is_full=is_full, adds_text=message.options.adds_text)
         tools.shelf.parts.keep(plan_key, plan, len(content) + plan.size)
     values = Values({}, message.accepted) if plan.is_constant else _values(message, tools)
-    key = ("parts", message.submission, plan_key) if plan.is_shared else None
-    return _composed(message, plan.fill_head(values), plan.fill_body(values), key)
+    return _composed(message, plan.fill_head(values), plan.fill_body(values), ("parts", plan_key))
 
 
 def _letter(message: Message, tools: Tools, resources: Resources) -> Loaded:
@@ -187,16 +188,17 @@ def _letter(message: Message, tools: Tools, resources: Resources) -> Loaded:
         call = decode_letter(message.source.content)
         plan = plan_letter(tools.letters.get(call.document, resources=resources), call)
         tools.shelf.letters.keep(plan_key, plan, plan.size)
-    parts, body = plan.fill(_values(message, tools))
-    key = ("letter", message.submission, plan_key) if plan.is_shared else None
-    return _composed(message, parts, body, key, plan.letter.signing[0])
+    parts, texts = plan.fill(_values(message, tools))
+    return _composed(message, parts, texts, ("letter", plan_key), plan.letter.signing[0])
 
 
 def _composed(
-    message: Message, parts: Parts, body: tuple[bytes, bytes], key: Hashable, signers: tuple[Signer, ...] = ()
+    message: Message, parts: Parts, body: tuple[bytes, bytes] | Texts, key: Hashable, signers: tuple[Signer, ...] = ()
 ) -> Loaded:
-    """Gives a mail of ours; `body` comes behind its Content fields."""
+    """Gives a mail of ours; a body that is composed comes behind its Content fields."""
     head = write_head(parts, recipient=message.recipient.address, message_id=message.id, date=message.accepted)
+    if isinstance(body, Texts):
+        return Loaded(read_fields(head), b"", key=key, signers=signers, texts=body)
     return Loaded(read_fields(head + body[0]), body[1], key=key, signers=signers)
 
 

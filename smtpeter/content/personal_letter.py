@@ -9,12 +9,12 @@ Raises FileMissing, TagError, AddressError for a sender that values make none, a
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from smtpeter.content.compose import Files, encode_files, write_body
+from smtpeter.content.compose import Files, encode_files
 from smtpeter.content.letter import Letter, Mail, Values, attachments_of
 from smtpeter.content.personal_parts import FileMissing
+from smtpeter.content.texts import Texts
 from smtpeter.model.address import AddressError
 from smtpeter.model.parts import LetterParts, Parts
-from smtpeter.wire.headers import split
 
 # written by us, by hosts on the way, or for us; a sender comes from the document's own property alone
 _REFUSED = frozenset(
@@ -34,13 +34,12 @@ class LetterPlan:
     letter: Letter
     call: LetterParts
     files: Files
-    is_shared: bool  # the body
     size: int
 
-    def fill(self, values: Values) -> tuple[Parts, tuple[bytes, bytes]]:
-        """Gives the properties that the header of one message is written of, and its Content fields with its body."""
+    def fill(self, values: Values) -> tuple[Parts, Texts]:
+        """Gives the properties that the header of one message is written of, and what its body is composed of."""
         mail = self.letter.mail(values)
-        return self._head(mail), split(write_body(mail.text or None, mail.html, self.files))
+        return self._head(mail), Texts(mail.html_pieces, mail.text_pieces if mail.text else None, self.files)
 
     def _head(self, mail: Mail) -> Parts:
         if mail.sender is None:
@@ -65,7 +64,7 @@ def plan_letter(letter: Letter, call: LetterParts) -> LetterPlan:
     files = encode_files((*attachments_of(letter.compiled.attachments), *call.attachments))
     compiled = letter.compiled
     size = files.size + 12 * (len(compiled.html) + len(compiled.text)) + len(call.document)
-    return LetterPlan(letter, call, files, not letter.variables, size)
+    return LetterPlan(letter, call, files, size)
 
 
 def _headers(mail: Mail, call: LetterParts) -> Iterator[tuple[str, str]]:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from smtpeter.content.compose import Files, encode_files, write_body
+from smtpeter.content.compose import Files, encode_files
 from smtpeter.content.files_by_url import found_file
 from smtpeter.content.filling import BoxPiece, Piece, compile_box, compile_boxes, compile_piece
-from smtpeter.content.html_text import text_of_html
 from smtpeter.content.letter.values import Values
+from smtpeter.content.personalize import Pieces
 from smtpeter.content.template.reading import Resource
+from smtpeter.content.texts import Texts
 from smtpeter.content.unsubscribe import check_unsubscribe
 from smtpeter.model.parts import Attachment, Parts, Unsubscribe
 from smtpeter.wire.headers import split
@@ -65,7 +66,6 @@ class PartsPlan:
     html: Piece | None
     files: Files
     adds_text: bool
-    is_shared: bool  # the body
     body: tuple[bytes, bytes] | None = field(default=None, repr=False)
 
     @property
@@ -95,13 +95,12 @@ class PartsPlan:
             unsubscribe=self._unsubscribe(head, values),
         )
 
-    def fill_body(self, values: Values) -> tuple[bytes, bytes]:
-        """Gives the Content fields and the body of one message."""
+    def fill_body(self, values: Values) -> tuple[bytes, bytes] | Texts:
+        """Gives the Content fields and the body of one message, or what they are composed of."""
         if self.body is not None:
             return self.body
-        text = self.text.fill(values) if self.text else None
-        html = self.html.fill(values) if self.html else None
-        return compose_texts(text, html, self.files, adds_text=self.adds_text)
+        html, text = [piece.pieces(values) if piece else None for piece in (self.html, self.text)]
+        return Texts(html, text, self.files, self.adds_text)
 
     def _unsubscribe(self, head: _Head, values: Values) -> Unsubscribe | None:
         given = self.parts.unsubscribe
@@ -114,13 +113,6 @@ class PartsPlan:
         return filled
 
 
-def compose_texts(text: str | None, html: str | None, files: Files, *, adds_text: bool) -> tuple[bytes, bytes]:
-    """Gives the Content fields and the body; HTML alone gets a text when that is wanted."""
-    if text is None and html is not None and adds_text:
-        text = text_of_html(html) or None
-    return split(write_body(text, html, files))
-
-
 def compile_parts(
     parts: Parts, resources: Mapping[str, Resource | None], *, is_full: bool, adds_text: bool
 ) -> PartsPlan:
@@ -129,9 +121,9 @@ def compile_parts(
     files = encode_files(_files(parts.attachments, resources))
     bare = replace(parts, text=None, html=None, attachments=())
     head = _compile_head(parts, is_full=is_full)
-    is_shared = all(piece.is_shared for piece in (text, html) if piece)
     is_plain = all(piece.is_shared and piece.template is None for piece in (text, html) if piece)
-    body = compose_texts(parts.text, parts.html, files, adds_text=adds_text) if is_plain else None
+    sources = [None if source is None else Pieces((source,)) for source in (parts.html, parts.text)]
+    body = split(Texts(sources[0], sources[1], files, adds_text).compose()) if is_plain else None
     return PartsPlan(
         bare,
         None if head.is_shared else head,
@@ -139,7 +131,6 @@ def compile_parts(
         None if is_plain else html,
         Files() if is_plain else files,
         adds_text,
-        is_shared,
         body,
     )
 

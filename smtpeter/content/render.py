@@ -13,13 +13,15 @@ that the next host needs.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from smtpeter.content.finish import complete, marks_of, strip, trace_of
 from smtpeter.content.load import Loaded, file_urls, filled_url, letter_of, load, page_of, values_of
 from smtpeter.content.rewrite.parts import HostedImage
 from smtpeter.content.rewriting import Rewritten, page_settings_of, settings_of
+from smtpeter.content.shape import FilledMessage, Shapes
+from smtpeter.content.texts import Texts
 from smtpeter.content.tools import NO_RESOURCES, CannotRender, Resources, Tools
 from smtpeter.content.views import html_of
 from smtpeter.model.message import Message, Transfer
@@ -51,15 +53,18 @@ __all__ = [
 class Composed:
     """A mail as it is to be rewritten. `original`: its octets, when it is as it came.
 
-    `origins` need numbers, and `images` are to be kept, before it is rendered. `signers` are those of its document.
+    `fields` are as they leave. `texts`: its body is composed of them when somebody asks for it as it was before, and
+    `body` is empty. `origins` need numbers, and `images` are to be kept, before it is rendered. `signers` are those of
+    its document.
     """
 
     message: Message
     fields: list[Field] = field(repr=False)
     body: bytes = field(repr=False)
     original: bytes | None = field(repr=False)
-    rewritten: Rewritten | None = field(repr=False)
+    rewritten: Rewritten | FilledMessage | None = field(repr=False)
     signers: tuple[Signer, ...] = ()
+    texts: Texts | None = field(default=None, repr=False)
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -85,6 +90,14 @@ def compose(message: Message, tools: Tools, resources: Resources = NO_RESOURCES)
     """Gives the mail of a message, with what was found at the URLs that it names. Raises CannotRender."""
     loaded = load(message, tools, resources)
     fields = complete(strip(loaded.fields, tools.hostname), loaded.body, message, tools.keyring)
+    if loaded.texts is not None:
+        filled = _filled(message, fields, loaded, loaded.texts, tools)
+        if filled is not None:
+            fields = [*fields, *read_fields(filled.fields)]
+            return Composed(message, fields, b"", None, filled, loaded.signers, loaded.texts)
+        head, body = split(loaded.texts.compose())
+        fields = [*fields, *read_fields(head)]
+        loaded = replace(loaded, body=body, key=None)
     original = loaded.original if fields is loaded.fields else None
     rewritten = _rewritten(message, fields, loaded, tools)
     return Composed(message, fields, loaded.body, original, rewritten, loaded.signers)
@@ -124,7 +137,8 @@ def source_of(composed: Composed) -> bytes:
     """
     if composed.original is not None:
         return composed.original
-    return join(composed.fields) + b"\r\n" + composed.body
+    fields, body = _before(composed)
+    return join(fields) + b"\r\n" + body
 
 
 def webversion_of(message: Message, tools: Tools, resources: Resources = NO_RESOURCES) -> str | None:
@@ -139,9 +153,32 @@ def webversion_of(message: Message, tools: Tools, resources: Resources = NO_RESO
     hosting = page_settings_of(message, tools.keyring)
     if hosting is None:
         return html_of(source_of(composed))
-    shown = Rewritten(composed.fields, composed.body, hosting)
+    fields, body = _before(composed)
+    shown = Rewritten(fields, body, hosting)
     sealer = tools.keyring.sealer(message.account, message.id)
-    return html_of(join(composed.fields) + b"\r\n" + shown.body(sealer, message.account, {}))
+    return html_of(join(fields) + b"\r\n" + shown.body(sealer, message.account, {}))
+
+
+def _before(composed: Composed) -> tuple[list[Field], bytes]:
+    """Gives the fields and the body before anything was rewritten."""
+    if composed.texts is None:
+        return composed.fields, composed.body
+    head, body = split(composed.texts.compose())
+    return [*[field for field in composed.fields if not field.name.startswith(b"content-")], *read_fields(head)], body
+
+
+def _filled(message: Message, fields: list[Field], loaded: Loaded, texts: Texts, tools: Tools) -> FilledMessage | None:
+    """Step: the body by its shape, rewritten; None when that is not for this message, whatever came before it."""
+    settings = settings_of(message, fields, tools.keyring)
+    if settings is None or texts.is_derived:
+        return None
+    key = (loaded.key, message.account, message.options)
+    shapes = tools.shelf.shapes.get(key) or Shapes(settings)
+    size = shapes.size
+    filled = shapes.fill(texts.html, texts.text, texts.write, excluded=settings.excluded)
+    if shapes.size != size:
+        tools.shelf.shapes.keep(key, shapes, shapes.size)
+    return filled
 
 
 def _rewritten(message: Message, fields: list[Field], loaded: Loaded, tools: Tools) -> Rewritten | None:

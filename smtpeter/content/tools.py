@@ -14,6 +14,7 @@ from smtpeter.content.personal_letter import LetterPlan
 from smtpeter.content.personal_mime import MimePlan
 from smtpeter.content.personal_parts import PartsPlan
 from smtpeter.content.rewriting import Rewritten
+from smtpeter.content.shape import Shapes
 from smtpeter.content.template.reading import Resource
 from smtpeter.model.outcome import State
 from smtpeter.wire.token import Keyring
@@ -44,6 +45,7 @@ class Shelf:
     mimes: Kept[Hashable, MimePlan] = field(default_factory=lambda: Kept(max_bytes=32 * _MIB, max_entries=64))
     letters: Kept[Hashable, LetterPlan] = field(default_factory=lambda: Kept(max_bytes=104 * _MIB, max_entries=64))
     data: Kept[str, Mapping[str, Any]] = field(default_factory=lambda: Kept(max_bytes=16 * _MIB, max_entries=64))
+    shapes: Kept[Hashable, Shapes] = field(default_factory=lambda: Kept(max_bytes=104 * _MIB, max_entries=256))
     rewritten: Kept[Hashable, Rewritten] = field(default_factory=lambda: Kept(max_bytes=104 * _MIB, max_entries=64))
 
 

@@ -181,7 +181,5 @@ def test_a_body_without_variables_is_made_ready_once() -> None:
     )
     tracked = options(Features(trackclicks=True))
     first, second = [compose(message(source, ordinal=n, options=tracked), kit) for n in range(2)]
-    assert first.rewritten is second.rewritten is not None
-    personal = letter({**FERRY, "content": '<a href="https://shop.example/">{$recipient}'})
-    first, second = [compose(message(personal, ordinal=n, options=tracked), kit) for n in range(2)]
-    assert first.rewritten is not second.rewritten
+    assert first.rewritten is not None and second.rewritten is not None
+    assert first.rewritten.fields is second.rewritten.fields

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from smtpeter.content.letter.signing import signers_of
 from smtpeter.content.letter.values import Values
-from smtpeter.content.personalize import PersonalizationError, Template, clean_header, compile_text
+from smtpeter.content.personalize import PersonalizationError, Pieces, Template, clean_header, compile_text
 from smtpeter.content.template.compile import Compiled
 from smtpeter.content.template.document import File
 from smtpeter.content.template.problem import Problem, shown
@@ -46,10 +46,18 @@ class Mail:
     bcc: tuple[Mailbox, ...]
     subject: str | None
     headers: tuple[tuple[str, str], ...]
-    text: str = field(repr=False)
-    html: str = field(repr=False)
+    text_pieces: Pieces = field(repr=False)
+    html_pieces: Pieces = field(repr=False)
     files: tuple[File, ...]
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return self.text_pieces.text
+
+    @property
+    def html(self) -> str:
+        return self.html_pieces.text
 
 
 class Letter:
@@ -59,7 +67,6 @@ class Letter:
         self.compiled = compiled
         self._templates: dict[str, Template] = {}
         self._signing: tuple[tuple[Signer, ...], tuple[Problem, ...]] | None = None
-        self._variables: frozenset[str] | None = None
 
     @property
     def signing(self) -> tuple[tuple[Signer, ...], tuple[Problem, ...]]:
@@ -67,15 +74,6 @@ class Letter:
         if self._signing is None:  # loading keys is dear
             self._signing = signers_of(self.compiled.signatures)
         return self._signing
-
-    @property
-    def variables(self) -> frozenset[str]:
-        """The variables that HTML and text read, automatic ones among them; without any they are the same for all."""
-        if self._variables is None:
-            sources = ((_CONTENT, self.compiled.html), (self._text_path, self.compiled.text))
-            found = [template.variables for path, source in sources if (template := self._compiled(path, source))]
-            self._variables = frozenset().union(*found)
-        return self._variables
 
     def mail(self, values: Values | None, images: Mapping[str, str] | None = None) -> Mail:
         """Gives the mail; in its HTML `images` exchanges URLs, as written, for instance for `cid:…`."""
@@ -91,20 +89,23 @@ class Letter:
             bcc=self._boxes("/bcc", head.bcc, values, problems),
             subject=None if head.subject is None else self._line("/subject", head.subject, values),
             headers=tuple([(name, self._line(_header(name), value, values)) for name, value in head.headers]),
-            text=self.text(values),
-            html=self.html(values, images),
+            text_pieces=self._text(values),
+            html_pieces=self._html(values, images),
             files=head.attachments,
             problems=tuple(problems),
         )
 
     def html(self, values: Values | None, images: Mapping[str, str] | None = None) -> str:
         """Gives the HTML for mail clients."""
+        return self._html(values, images).text
+
+    def _html(self, values: Values | None, images: Mapping[str, str] | None = None) -> Pieces:
         if images:
             source = self.compiled.embedded(images, is_code=values is not None)
-            return source if values is None else self._render(_CONTENT, source, values, is_kept=False)
+            return Pieces((source,)) if values is None else self._pieces_of(_CONTENT, source, values, is_kept=False)
         if values is None:
-            return self.compiled.unpersonalized.html
-        return self._render(_CONTENT, self.compiled.html, values)
+            return Pieces((self.compiled.unpersonalized.html,))
+        return self._pieces_of(_CONTENT, self.compiled.html, values)
 
     def webversion(self, values: Values | None) -> str:
         """Gives the HTML for browsers."""
@@ -114,9 +115,12 @@ class Letter:
 
     def text(self, values: Values | None) -> str:
         """Gives the text version, "" when there is none."""
+        return self._text(values).text
+
+    def _text(self, values: Values | None) -> Pieces:
         if values is None:
-            return self.compiled.unpersonalized.text
-        return self._render(self._text_path, self.compiled.text, values)
+            return Pieces((self.compiled.unpersonalized.text,))
+        return self._pieces_of(self._text_path, self.compiled.text, values)
 
     def url(self, url: str, values: Values | None) -> str | None:
         """Gives a URL of the document as it can be fetched; None when tags are in it that cannot be filled in."""
@@ -169,13 +173,16 @@ class Letter:
         yield self._text_path, self.compiled.text
 
     def _render(self, path: str, source: str, values: Values, *, is_kept: bool = True) -> str:
+        return self._pieces_of(path, source, values, is_kept=is_kept).text
+
+    def _pieces_of(self, path: str, source: str, values: Values, *, is_kept: bool = True) -> Pieces:
         template = self._compiled(path, source, is_kept=is_kept)
         if template is None:
-            return source
+            return Pieces((source,))
         own = self.compiled.data
         data = {**own, **values.data} if own else values.data
         try:
-            return template.render(data, now=values.now, automatic=values.automatic, clock=values.clock)
+            return template.pieces(data, now=values.now, automatic=values.automatic, clock=values.clock)
         except PersonalizationError as error:
             raise TagError(path, error) from None
 

@@ -6,7 +6,7 @@ no templates, for them there is `fill_automatic`. Pure: no clock, no chance, no 
 """
 
 from smtpeter.content.personalize.addresses import AddressField, compile_addresses
-from smtpeter.content.personalize.automatic import AUTOMATIC, fill_automatic
+from smtpeter.content.personalize.automatic import AUTOMATIC, automatic_pieces, fill_automatic
 from smtpeter.content.personalize.cache import TemplateCache
 from smtpeter.content.personalize.data import data_fault
 from smtpeter.content.personalize.encode import Escape
@@ -26,6 +26,7 @@ __all__ = [
     "Pieces",
     "Template",
     "TemplateCache",
+    "automatic_pieces",
     "clean_header",
     "compile_addresses",
     "compile_text",

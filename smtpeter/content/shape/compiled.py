@@ -52,9 +52,11 @@ class Plan:
 class CompiledBody:
     """A body with its holes; `items` belong to the edits that have a text, in their order. It remembers its last plan.
 
-    `reads` are its constant addresses, as they are read.
+    `fields` are those before the body, as they leave, without the blank line behind them. `reads` are its constant
+    addresses, as they are read.
     """
 
+    fields: bytes
     content: bytes = field(repr=False)
     edits: tuple[Edit, ...] = field(repr=False)
     items: tuple[tuple[Item, ...], ...] = field(repr=False)
@@ -63,17 +65,6 @@ class CompiledBody:
     warnings: tuple[str, ...]
     reads: frozenset[str] = field(repr=False)
     _plan: tuple[Hashable, Plan] | None = field(default=None, repr=False)
-
-    @property
-    def fields(self) -> bytes:
-        """The fields before the body, as they leave, without the blank line behind them."""
-        end = self.content.find(b"\r\n\r\n") + 2
-        out, at = [], 0
-        for edit in self.edits:
-            if edit.end <= end:
-                out += [self.content[at : edit.start], edit.octets]
-                at = edit.end
-        return b"".join((*out, self.content[at:end]))
 
     def plan(self, account: AccountId, numbers: Mapping[str, int], excluded: frozenset[str]) -> Plan:
         """Gives the runs for these numbers of origins.
@@ -164,6 +155,7 @@ def compiled_body(message: RewrittenMessage, marks: Marks, holes: int) -> Compil
         return None
     slots = [item for row in items for item in row if isinstance(item, Slot)]
     return CompiledBody(
+        _fields(message),
         message.content,
         message.edits,
         tuple(items),
@@ -172,6 +164,16 @@ def compiled_body(message: RewrittenMessage, marks: Marks, holes: int) -> Compil
         message.warnings,
         frozenset([slot.read for slot in slots]) - {""},
     )
+
+
+def _fields(message: RewrittenMessage) -> bytes:
+    end = message.content.find(b"\r\n\r\n") + 2
+    out, at = [], 0
+    for edit in message.edits:
+        if edit.end <= end:
+            out += [message.content[at : edit.start], edit.octets]
+            at = edit.end
+    return b"".join((*out, message.content[at:end]))
 
 
 def _gaps(

@@ -50,6 +50,10 @@ class FilledMessage:
         """True: such a message is always put together anew."""
         return True
 
+    def body(self, sealer: Sealer, account: AccountId, numbers: Mapping[str, int]) -> bytes:
+        """Gives what follows the blank line, for one message; links to a host without a number are not tracked."""
+        return self.numbered(account, numbers).fill(sealer)[len(self.fields) + 2 :]
+
     def numbered(self, account: AccountId, numbers: Mapping[str, int]) -> "NumberedFill":
         """Gives what makes the message; links to a host without a number are not tracked."""
         heads: list[Head] = []

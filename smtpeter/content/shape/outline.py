@@ -15,15 +15,17 @@ _BLANKS = " \t\n\f\r"  # what is white space to HTML
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """For each text its constants, None in the places of values. Equal for messages of one shape."""
+    """For each text its constants, None in the places of values, and what the text is. Equal for messages of one shape."""
 
+    is_html: tuple[bool, ...]
     rows: tuple[tuple[str | None, ...], ...]
 
     def with_constants(self, values: Mapping[int, str]) -> "Outline":
         """Gives the outline with these values, by their numbers, as constants."""
         numbers = count()
         return Outline(
-            tuple([tuple([values.get(next(numbers)) if part is None else part for part in row]) for row in self.rows])
+            self.is_html,
+            tuple([tuple([values.get(next(numbers)) if part is None else part for part in row]) for row in self.rows]),
         )
 
     def marks(self) -> Marks:
@@ -37,11 +39,11 @@ class Outline:
         return [text.encode("utf-8", "replace").decode() for text in texts]  # as `mime.text_part` writes them
 
 
-def outline_of(texts: Sequence[Pieces]) -> tuple[Outline, list[str]]:
-    """Gives the outline of rendered texts, and the values that it leaves out."""
+def outline_of(texts: Sequence[tuple[bool, Pieces]]) -> tuple[Outline, list[str]]:
+    """Gives the outline of rendered texts (True: HTML), and the values that it leaves out."""
     rows: list[tuple[str | None, ...]] = []
     values: list[str] = []
-    for pieces in texts:
+    for _, pieces in texts:
         row: list[str | None] = list(pieces.texts)
         for at in pieces.printed:
             value = pieces.texts[at]
@@ -49,4 +51,4 @@ def outline_of(texts: Sequence[Pieces]) -> tuple[Outline, list[str]]:
                 values.append(value)
                 row[at] = None
         rows.append(tuple(row))
-    return Outline(tuple(rows)), values
+    return Outline(tuple([is_html for is_html, _ in texts]), tuple(rows)), values

@@ -16,15 +16,15 @@ MakeBody = Callable[[Sequence[str]], bytes]
 
 
 class Shape:
-    """The messages of one outline. Whether a text is HTML is said by `is_html`, in the order of the texts."""
+    """The messages of one outline."""
 
-    def __init__(self, outline: Outline, is_html: Sequence[bool], settings: Rewriting) -> None:
+    def __init__(self, outline: Outline, settings: Rewriting) -> None:
         self._marks = outline.marks()
         self._settings = replace(settings, excluded=frozenset()) if settings.excluded else settings
         self._texts = outline.marked(self._marks)
         self._places = [
             (places_in_html if has_markup else places_in_text)(text, self._marks, settings)
-            for text, has_markup in zip(self._texts, is_html, strict=True)
+            for text, has_markup in zip(self._texts, outline.is_html, strict=True)
         ]
         fits: dict[int, Fits | None] = {}
         for places in self._places:

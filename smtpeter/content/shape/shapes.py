@@ -1,68 +1,74 @@
-"""The shapes of one submission, the last used ones, within a bound of octets. May be shared by threads; raises nothing."""
+"""The shapes of mail of one kind, the last used ones, within a bound of octets. Threads may share them; raises nothing."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Sequence
 
 from smtpeter.content.kept import Kept
 from smtpeter.content.personalize import Pieces
 from smtpeter.content.rewrite.settings import Rewriting
 from smtpeter.content.shape.filled import FilledMessage
 from smtpeter.content.shape.outline import Outline, outline_of
-from smtpeter.content.shape.shape import MakeBody, Shape
+from smtpeter.content.shape.shape import Shape
 
 MAX_VALUES = 5_000  # of one message
 
 
 class Shapes:
-    """Fills in the messages of one submission, whose texts are HTML or not as `is_html` says, in their order.
+    """Fills in messages that are composed in the same way and rewritten with the same settings.
 
-    `settings` are those of all its messages; what they say of excluded addresses is said for each message instead.
+    What `settings` say of excluded addresses is said for each message instead.
     """
 
-    def __init__(
-        self, is_html: Sequence[bool], settings: Rewriting, *, max_bytes: int = 16 * 2**20, max_entries: int = 64
-    ) -> None:
-        self._is_html = tuple(is_html)
+    def __init__(self, settings: Rewriting, *, max_bytes: int = 16 * 2**20, max_entries: int = 64) -> None:
         self._settings = settings
-        self._kept: Kept[tuple[Outline, Hashable], Shape] = Kept(max_bytes=max_bytes, max_entries=max_entries)
+        self._kept: Kept[Outline, Shape] = Kept(max_bytes=max_bytes, max_entries=max_entries)
+
+    @property
+    def size(self) -> int:
+        """About the octets that it holds."""
+        return self._kept.size
 
     def fill(
         self,
-        texts: Sequence[Pieces],
-        make_body: MakeBody,
+        html: Pieces | None,
+        text: Pieces | None,
+        make_body: Callable[[str | None, str | None], bytes],
         *,
         excluded: frozenset[str] = frozenset(),
-        variant: Hashable = None,
     ) -> FilledMessage | None:
         """Gives the message of these texts, None when it must be composed and rewritten as a whole.
 
-        `make_body` gives Content-* fields and body of texts, each of which must be one part and stand nowhere else; it
-        must give the same for the same texts and `variant`. Whether there is a result, and which, follows from the
-        arguments alone.
+        `make_body` gives Content-* fields, a blank line and the body of HTML and text; each must be one part and stand
+        nowhere else. Whether there is a result, and which, follows from the texts alone.
         """
+        texts = [(is_html, pieces) for is_html, pieces in ((True, html), (False, text)) if pieces is not None]
         outline, values = outline_of(texts)
         if len(values) > MAX_VALUES:
             return None
-        key = outline, variant
-        shape = self._shape(key)
+        shape = self._shape(outline)
         misfits = shape.misfits(values)
         if misfits:
             # as constants they may change what is around the others
-            key = outline.with_constants(misfits), variant
             values = [value for at, value in enumerate(values) if at not in misfits]
             if not values:
                 return None
-            shape = self._shape(key)
+            outline = outline.with_constants(misfits)
+            shape = self._shape(outline)
             if shape.misfits(values):
                 return None
+
+        def make(marked: Sequence[str]) -> bytes:
+            given = {is_html: source for (is_html, _), source in zip(texts, marked, strict=True)}
+            return make_body(given.get(True), given.get(False))
+
         size = shape.size
-        filled = shape.fill(values, make_body, excluded)
+        filled = shape.fill(values, make, excluded)
         if shape.size != size:
-            self._kept.keep(key, shape, shape.size)
+            self._kept.keep(outline, shape, shape.size)
         return filled
 
-    def _shape(self, key: tuple[Outline, Hashable]) -> Shape:
-        shape = self._kept.get(key)
+    def _shape(self, outline: Outline) -> Shape:
+        shape = self._kept.get(outline)
         if shape is None:
-            shape = Shape(key[0], self._is_html, self._settings)
-            self._kept.keep(key, shape, shape.size)
+            shape = Shape(outline, self._settings)
+            self._kept.keep(outline, shape, shape.size)
         return shape

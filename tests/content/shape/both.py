@@ -16,8 +16,8 @@ NOW = datetime(2026, 11, 22, 13, 4, 5, tzinfo=UTC)
 ALL = Rewriting(BASE, clicks=True, opens=True, inlines_css=True)
 
 
-def make_body(texts):
-    return write_body(texts[1], texts[0], Files())
+def make_body(html, text):
+    return write_body(text, html, Files())
 
 
 def pieces(html, text, data):
@@ -30,13 +30,13 @@ def filled(message):
 
 
 def as_whole(html, text, data, settings=ALL, make=make_body):
-    return filled(compile_message(make([one.text for one in pieces(html, text, data)]), settings))
+    return filled(compile_message(make(*[one.text for one in pieces(html, text, data)]), settings))
 
 
 def by_shape(html, text, data, settings=ALL, shapes=None, make=make_body):
     """Gives None where the message has to be made as a whole."""
-    shapes = shapes or Shapes((True, False), settings)
-    message = shapes.fill(pieces(html, text, data), make, excluded=settings.excluded)
+    shapes = shapes or Shapes(settings)
+    message = shapes.fill(*pieces(html, text, data), make, excluded=settings.excluded)
     return None if message is None else filled(message)
 
 

@@ -249,7 +249,7 @@ rewritings = st.builds(
 @given(html_templates, text_templates, st.lists(data, min_size=1, max_size=3), rewritings)
 @settings(max_examples=150, deadline=None)
 def test_a_shape_makes_what_is_made_as_a_whole(html, text, recipients, rewriting):
-    shapes = Shapes((True, False), replace(rewriting, excluded=frozenset()))
+    shapes = Shapes(replace(rewriting, excluded=frozenset()))
     for one in recipients:
         found = by_shape(html, text, one, rewriting, shapes)
         if found is not None:

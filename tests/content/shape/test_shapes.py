@@ -34,9 +34,9 @@ class Counting:
     def __init__(self):
         self.made = 0
 
-    def __call__(self, texts):
+    def __call__(self, html, text):
         self.made += 1
-        return make_body(texts)
+        return make_body(html, text)
 
 
 def is_same(html, data, settings=ALL, text=TEXT):
@@ -55,7 +55,7 @@ def test_a_letter_of_the_usual_kind_is_made_by_its_shape(settings, name):
 
 def test_messages_of_one_shape_are_composed_once():
     make = Counting()
-    shapes = Shapes((True, False), ALL)
+    shapes = Shapes(ALL)
     for number in range(20):
         data = someone(f"Jan {number}", id=str(number), shop=f"s{number}.example", points=number)
         found = by_shape(LETTER, TEXT, data, shapes=shapes, make=make)
@@ -65,7 +65,7 @@ def test_messages_of_one_shape_are_composed_once():
 
 def test_messages_of_other_constants_have_other_shapes():
     make = Counting()
-    shapes = Shapes((True, False), ALL)
+    shapes = Shapes(ALL)
     for data in [someone(), someone(vip=0), someone(items=[]), someone(vip=0), someone("Jan"), someone(points="")]:
         assert parts(by_shape(LETTER, TEXT, data, shapes=shapes, make=make)) == parts(as_whole(LETTER, TEXT, data))
     assert make.made == 4
@@ -95,7 +95,7 @@ def test_messages_of_other_constants_have_other_shapes():
 def test_a_value_where_it_may_mean_something_becomes_a_constant(html):
     make = Counting()
     settings = replace(ALL, prevents_scam=True)
-    shapes = Shapes((True, False), settings)
+    shapes = Shapes(settings)
     for name in ("x", "y", "x"):
         found = by_shape(html, "{$id}", someone(name), settings, shapes, make)
         assert parts(found) == parts(as_whole(html, "{$id}", someone(name), settings))
@@ -107,7 +107,7 @@ def test_a_value_where_it_may_mean_something_becomes_a_constant(html):
 )
 def test_a_value_that_means_something_becomes_a_constant(name):
     make = Counting()
-    shapes = Shapes((True, False), ALL)
+    shapes = Shapes(ALL)
     for _ in range(2):
         found = by_shape(LETTER, TEXT, someone(name), shapes=shapes, make=make)
         assert parts(found) == parts(as_whole(LETTER, TEXT, someone(name)))
@@ -129,7 +129,7 @@ def test_a_value_that_changes_where_the_others_stand_leads_to_the_whole():
 
 
 def test_what_was_kept_changes_nothing():
-    shapes = Shapes((True, False), ALL, max_entries=2)
+    shapes = Shapes(ALL, max_entries=2)
     people = [someone(name, vip=vip) for name in ("Zoë", "<b>", "", "&") for vip in (0, 1)]
     first = [by_shape(LETTER, TEXT, one) for one in people]
     assert [by_shape(LETTER, TEXT, one, shapes=shapes) for one in people] == first
@@ -139,7 +139,7 @@ def test_what_was_kept_changes_nothing():
 def test_a_tracked_address_with_values_leads_back_to_what_stood_there():
     html = '<a href="https://{$shop}/a b/{$name}?x={$id}&amp;y=ü&amp;z={$name|urlencode}#{$id}">x</a>'
     data = someone("Zoë & Co", shop="user@shop.example:8443")
-    message = Shapes((True, False), ALL).fill(pieces(html, "", data), make_body)
+    message = Shapes(ALL).fill(*pieces(html, "", data), make_body)
     assert message.origins == ("https://user@shop.example:8443",)
     tracked = hrefs(parts(message.numbered(ACCOUNT, {message.origins[0]: 9}).fill(SEALER))[1][2].decode())[0]
     address = read_address(tracked)
@@ -186,7 +186,7 @@ def test_a_link_that_shows_its_own_host_is_left_alone_for_that_host_only():
 
 def test_an_excluded_address_is_left_alone_in_every_message_that_excludes_it():
     html = '<a href="https://list.example/leave">{$name}</a><a href="https://list.example/{$id}">x</a>'
-    shapes = Shapes((True, False), ALL)
+    shapes = Shapes(ALL)
     for excluded in ["https://list.example/leave", "https://list.example/42", "https://list.example/43"]:
         settings = replace(ALL, excluded=frozenset({excluded}))
         found = by_shape(html, "", someone(), settings, shapes)
@@ -212,40 +212,44 @@ def test_files_and_hosted_images_are_those_of_the_message():
     html = '<p>{$name}</p><img src="cid:logo" alt="{$name}"><a href="https://a.example/{$id}">x</a>'
     settings = replace(ALL, image_address=lambda digest, kind: f"{BASE}/i/{digest.hex()}.png")
 
-    def make(texts):
-        return write_body(texts[1], texts[0], files)
+    def make(html, text):
+        return write_body(text, html, files)
 
-    message = Shapes((True, False), settings).fill(pieces(html, TEXT, someone()), make)
+    message = Shapes(settings).fill(*pieces(html, TEXT, someone()), make)
     assert [image.data for image in message.images] == [png]
     assert parts(filled(message)) == parts(as_whole(html, TEXT, someone(), settings, make))
     assert b"%PDF" in [content for _, _, content in parts(filled(message))]
 
 
 def test_a_text_that_comes_out_twice_is_made_as_a_whole():
-    def make(texts):
-        return write_body(texts[0], texts[0], Files())
+    def make(html, text):
+        return write_body(html, html, Files())
 
     assert by_shape("{$name}", "", someone(), make=make) is None
 
 
 def test_a_part_that_takes_only_some_letters_is_made_as_a_whole():
-    def make(texts):
-        return b"Content-Type: text/html; charset=iso-8859-1\r\n\r\n" + texts[0].encode()
+    def make(html, text):
+        return b"Content-Type: text/html; charset=iso-8859-1\r\n\r\n" + html.encode()
 
-    assert Shapes((True,), ALL).fill(pieces("{$name}", "", someone())[:1], make) is None
+    assert Shapes(ALL).fill(*pieces("{$name}", "", someone()), make) is None
 
 
-def test_variants_are_kept_apart():
-    shapes = Shapes((True,), ALL)
-    found = [
-        shapes.fill([Pieces(("<p>", "x"), (1,))], lambda texts, n=n: make_body([texts[0], f"{n}"]), variant=n)
-        for n in (1, 2, 1)
-    ]
-    assert [parts(filled(one))[0][2] for one in found] == [b"1\r\n", b"2\r\n", b"1\r\n"]
+def test_a_message_of_one_text_has_a_shape_of_its_own():
+    shapes = Shapes(ALL)
+    pieces = Pieces(("Dear ", "Zoë"), (1,))
+    for html, text in [(pieces, None), (None, pieces), (pieces, pieces)]:
+        message = shapes.fill(html, text, make_body)
+        content = message.fields + b"\r\n" + message.body(SEALER, ACCOUNT, {})
+        assert content == filled(message)
+        assert [found.startswith("Dear Zoë".encode()) for _, _, found in parts(content)] == [True] * (
+            (html is not None) + (text is not None)
+        )
+        assert message.fields.count(b"quoted-printable") == (html is None or text is None)
 
 
 def test_a_message_of_very_many_values_is_made_as_a_whole():
-    assert Shapes((True,), ALL).fill([Pieces(("x",) * 5_001, tuple(range(5_001)))], make_body) is None
+    assert Shapes(ALL).fill(Pieces(("x",) * 5_001, tuple(range(5_001))), None, make_body) is None
 
 
 @pytest.mark.parametrize("name", LETTERS)
