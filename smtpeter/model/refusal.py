@@ -63,7 +63,6 @@ _TABLE = [
     ("invalid_message", 554, "5.6.0", 400, "{reason}"),
     ("invalid_header", 550, "5.6.0", 400, "The header {header} has a value that we cannot use: {reason}"),
     ("mail_loop", 554, "5.4.6", 400, "The message has passed {count} servers already, so it is in a loop."),
-    ("not_available", 550, "5.6.0", 400, "{feature} is not available in this version; leave it out."),
     (
         "unknown_template",
         550,

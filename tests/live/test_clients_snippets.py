@@ -21,6 +21,7 @@ CLIENTS = snippets("docs/clients.md")
 README = snippets("README.md")
 
 HTML = "<p>Hello Jane.</p>"
+PIXEL = re.compile(r'<img src="[^"]+/o\.gif\?p=[^"]+"[^>]*>')
 NOT_RUN = {"Laravel"}  # it is not in Debian, and would bring a hundred packages from elsewhere
 PYTHON_NEEDS = {"Python, requests": "requests", "Django": "django", "Flask": "flask"}
 
@@ -48,7 +49,7 @@ def assert_greets(message: email.message.EmailMessage, recipient: str) -> None:
     assert plain.get_content().strip() == "Hello Jane."
     html = message.get_body(("html",))
     if html is not None:
-        assert html.get_content().strip() == HTML
+        assert PIXEL.sub("", html.get_content()).strip() == HTML  # by REST the opening is told, as shipped
 
 
 def require(title: str) -> None:
