@@ -175,7 +175,7 @@ def _parts(message: Message, tools: Tools, resources: Resources) -> Loaded:
     plan = tools.shelf.parts.get(plan_key)
     if plan is None:
         plan = compile_parts(decode(content), resources, is_full=is_full, adds_text=message.options.adds_text)
-        tools.shelf.parts.keep(plan_key, plan, len(content) + plan.size)
+        tools.shelf.parts.keep(plan_key, plan, len(content) + plan.size + _size(resources))
     values = Values({}, message.accepted) if plan.is_constant else _values(message, tools)
     return _composed(message, plan.fill_head(values), plan.fill_body(values), ("parts", plan_key))
 
@@ -187,7 +187,7 @@ def _letter(message: Message, tools: Tools, resources: Resources) -> Loaded:
     if plan is None:
         call = decode_letter(message.source.content)
         plan = plan_letter(tools.letters.get(call.document, resources=resources), call)
-        tools.shelf.letters.keep(plan_key, plan, plan.size)
+        tools.shelf.letters.keep(plan_key, plan, plan.size + _size(resources))
     parts, texts = plan.fill(_values(message, tools))
     return _composed(message, parts, texts, ("letter", plan_key), plan.letter.signing[0])
 
@@ -202,6 +202,11 @@ def _composed(
     return Loaded(read_fields(head + body[0]), body[1], key=key, signers=signers)
 
 
+def _size(resources: Resources) -> int:
+    """Gives the octets of resources, which stay for as long as they are part of a key."""
+    return sum([len(one.content) for one in resources.values() if one]) if resources else 0
+
+
 def _cannot(fault: Exception) -> CannotRender:
     """Gives the fault as the sender is told of it."""
     match fault:
@@ -213,7 +218,9 @@ def _cannot(fault: Exception) -> CannotRender:
             return CannotRender(str(fault))
         case TemplateError():
             return CannotRender(f"The document cannot be compiled: {fault}", State.TEMPLATE)
-        case FileMissing() | Refused():
+        case FileMissing():
             return CannotRender(str(fault), State.PROCESS)
+        case Refused():
+            return CannotRender(str(fault))
         case _:
             return CannotRender(f"A header cannot be written: {fault}")
