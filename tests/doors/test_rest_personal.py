@@ -149,6 +149,8 @@ async def test_a_template_is_called_by_number_name_or_document(house: RestHouse,
     assert message.options.template == (0 if called == "document" else number)
     assert message.from_domain == "example.com"
     assert await subject(house, message) == "Soup for guest"
+    (event, *_) = (await house.call("GET", f"/v1/events/messageid/{message.id}")).json()
+    assert event["data"]["templateid"] == message.options.template
 
 
 async def test_of_templates_with_one_name_the_one_changed_last_is_meant(house: RestHouse) -> None:

@@ -29,6 +29,7 @@ class MessageView:
     """One message as its owner may see it. `envelope` "" when it was handed in without one; times are aware UTC.
 
     `state` as people know it: those at rest, "scheduled" and "delivering". `size` is in octets, of the source as it was handed in. `next_attempt` is None in a final state, `settled` before.
+    `template` is the number of the template that it was made from, 0 for none.
     """
 
     id: MessageId
@@ -42,6 +43,7 @@ class MessageView:
     expires: datetime
     next_attempt: datetime | None
     settled: datetime | None
+    template: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,6 @@ from smtpeter.model.event import (
     Unsubscribe,
 )
 
-NO_TEMPLATE = 0
-
 
 def record(message: MessageView, view: EventView) -> dict[str, Any]:
     """Gives `{"event": name, "data": {field: value}}`."""
@@ -32,7 +30,7 @@ def _data(message: MessageView, view: EventView) -> dict[str, Any]:
         "envelope": message.envelope,
         "recipient": message.recipient,
     }
-    tail = {"tags": message.tags, "templateid": NO_TEMPLATE}
+    tail = {"tags": message.tags, "templateid": message.template}
     match view.event:
         case Accepted() as event:
             return {**head, "properties": event.properties, **tail}
@@ -66,7 +64,7 @@ def _hit(message: MessageView, view: EventView, event: Open | Click) -> dict[str
         "countryname": event.countryname,
         "countrycode": event.countrycode,
         "regioncode": event.regioncode,
-        "templateid": NO_TEMPLATE,
+        "templateid": message.template,
         "useragent": event.useragent,
         "referer": event.referer,
         "machine": event.machine,

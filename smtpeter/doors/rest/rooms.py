@@ -184,6 +184,7 @@ class Rooms:
             expires=record.expires,
             next_attempt=record.due,
             settled=record.settled,
+            template=record.options.template or 0,
         )
 
     # --- suppressions ---
