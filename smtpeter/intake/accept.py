@@ -103,6 +103,7 @@ class Intake:
     def close(self) -> None:
         """Refuses everything from now on (D12)."""
         self._is_closing = True
+        self.workshop.close()
 
     @overload
     async def accept(self, identity: Identity, draft: Draft) -> list[MessageId]: ...

@@ -63,6 +63,10 @@ class Workshop:
         finally:
             turns.viewers -= 1
 
+    def close(self) -> None:
+        """Lets the thread end with what it does now."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
     async def run(self, work: Callable[[], T]) -> T:
         """Runs the work in the thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
