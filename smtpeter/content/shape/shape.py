@@ -7,7 +7,7 @@ from smtpeter.content.rewrite.parts import compile_message
 from smtpeter.content.rewrite.settings import Rewriting
 from smtpeter.content.shape.compiled import CompiledBody, compiled_body
 from smtpeter.content.shape.filled import FilledMessage
-from smtpeter.content.shape.holes import Hole, Value, open_holes
+from smtpeter.content.shape.holes import Hole, Link, Value, is_simple, open_holes
 from smtpeter.content.shape.outline import Outline
 from smtpeter.content.shape.places import Fits, places_in_html, places_in_text
 
@@ -33,6 +33,7 @@ class Shape:
         self._fits = [fits.get(value) for value in range(values)]
         self._body: CompiledBody | None = None
         self._is_composed = False
+        self._fills = 0
         self._holes: list[Hole] = []
 
     @property
@@ -56,8 +57,15 @@ class Shape:
         if self._body is None:
             return None
         settings = replace(self._settings, excluded=excluded) if excluded else self._settings
+        self._fills += 1
+        if self._fills == 2:
+            self._holes = [
+                hole.prepared(self._marks, self._settings) if isinstance(hole, Link) else hole for hole in self._holes
+            ]
+        simple = list(map(is_simple, values))
         puts = [
-            values[hole.number] if isinstance(hole, Value) else hole.segments(values, settings) for hole in self._holes
+            values[hole.number] if isinstance(hole, Value) else hole.segments(values, settings, simple)
+            for hole in self._holes
         ]
         return FilledMessage(self._body, tuple(puts), excluded)
 

@@ -173,6 +173,29 @@ def test_an_address_made_of_values_is_judged_for_each_message(link, is_tracked):
     assert (f"{BASE}/?p=" in shown or f"{BASE}/x?p=" in shown) == is_tracked
 
 
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://a.example/x.html?uid={$id}&amp;m=1#{$id}",
+        "https://a.example/{$id}/../{$id}.png?{$id}",
+        "https://a.example/%4{$id}?x=%{$id}&amp;{$id}",
+        "https://a.example/&#6{$id};/&cop{$id};",
+        "\u00a0https://a.example/{$id}\u00a0",
+        "https://a.example/{$id}\u00a0",
+        "https://a.example:1{$id}/{$id}",
+        "https://a.example/ü\\{$id}?\t{$id}",
+        f"{BASE}/{{$id}}",
+    ],
+)
+def test_what_is_known_of_a_link_is_what_is_found_in_each_message(link):
+    html = f'<a href="{link}">x</a>'
+    shapes = Shapes(ALL)
+    for number in ("1", "y", "41", "0a-_", "..", "%41", "x" * 9000, "", "copy", "ü", "1"):
+        found = by_shape(html, "", someone(id=number), shapes=shapes)
+        assert found == by_shape(html, "", someone(id=number))
+        assert parts(found) == parts(as_whole(html, "", someone(id=number)))
+
+
 def test_a_link_that_shows_its_own_host_is_left_alone_for_that_host_only():
     html = '<a href="https://{$shop}/x">www.shop.example</a>'
     settings = replace(ALL, prevents_scam=True)
