@@ -96,7 +96,7 @@ async def test_a_death_counts_only_against_the_messages_that_were_under_way(stor
     couriers = Couriers()
     async with dispatching(store, couriers):
         await couriers.have_begun(CONCURRENCY)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while count(tmp_path / "mail.sqlite", "worker is not null") != CONCURRENCY:
                 await asyncio.sleep(0)
     assert count(tmp_path / "mail.sqlite", "unsettled = 2") == CONCURRENCY
