@@ -56,8 +56,8 @@ def header_wish(draft: Draft) -> HeaderWish:
                 return HeaderWish(data)
             return HeaderWish(data, _letter(asked.template, source.content, fields), asked)
         case SourceKind.PARTS:
-            # the names of fields stand in the stored form as they were written
-            if _PREFIX not in source.content.lower():
+            # a look at the stored form: without fields it has no such member, and within texts quotes are escaped
+            if b'"headers":[[' not in source.content or _PREFIX not in source.content.lower():
                 return HeaderWish(source.data)
             headers = model_parts.decode(source.content).headers
             asked = _asked([(name, text) for name, text in headers if is_option(name)])

@@ -1,6 +1,7 @@
 """Later sending, streams, suppressed recipients and sandboxes, as acceptance treats them."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 
 from smtpeter.intake.suppressions import KEEP_SECONDS
 from smtpeter.model.event import Accepted, Failure
-from smtpeter.model.message import DISCARD_LANE, MessageState, Options
+from smtpeter.model.message import DISCARD_LANE, MessageState, Options, Source, SourceKind
+from smtpeter.model.parts import Mailbox, Parts, encode
 from smtpeter.model.refusal import Refused
 from smtpeter.store.events import EventQuery, events_of
 from smtpeter.store.records import MessageQuery, MessageRecord, message_record
@@ -146,3 +148,14 @@ async def test_mail_of_a_sandbox_has_the_lane_that_leads_nowhere(house: House) -
 async def test_only_a_sandbox_is_one(house: House) -> None:
     record = await accepted(house, Options())
     assert (record.lane, record.options.is_sandbox) == ("smarthost:h:25", False)
+
+
+async def test_data_in_a_header_of_a_call_makes_braces_code(house: House) -> None:
+    parts = Parts(
+        Mailbox("joe@example.com"), subject="Hi {$name}", text="x", headers=(("X-SMTPeter-Data", '{"name":"Jo"}'),)
+    )
+    given = replace(draft(b""), source=Source(SourceKind.PARTS, encode(parts), '{"name":"Al","n":1}'))
+    (id,) = await house.intake.accept(house.identity(), given)
+    record = await house.store.read(message_record, MessageQuery(house.account.id, id))
+    assert record is not None
+    assert record.subject == "Hi Jo"
