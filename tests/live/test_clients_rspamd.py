@@ -72,6 +72,7 @@ NOT_OF_FORM = {
     "R_MIXED_CHARSET",  # words that have letters with accents beside plain ones, as in German
     "MIME_BASE64_TEXT",  # a text in another script: quoted-printable would be twice as long (0.1 points)
     "MIME_HTML_ONLY",  # the call gave nothing else
+    "URI_COUNT_ODD",  # the picture that tells of opening has no likeness in the text
 }
 
 

@@ -231,7 +231,7 @@ def test_mime_of_a_send_call_leaves_as_it_was_written(gateway):
     message = arrives_signed(gateway, recipient)
     assert message.endswith(b"\r\n\r\nLine one\r\n\r\n.two\r\n")
     assert b"X-Kept: yes\r\n" in message
-    assert b"x-smtpeter" not in message.lower()
+    assert b"x-smtpeter-tags" not in message.lower()
     assert gateway.events(id)[0]["data"]["tags"] == ["a", "b"]
 
 
