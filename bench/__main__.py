@@ -24,6 +24,7 @@ from bench.depth import Depth
 from bench.gateway import GatewayFailed
 from bench.idle import Idle
 from bench.load import LoadFailed
+from bench.newsletter import Newsletter
 from bench.processes import postfix_tool
 from bench.rounds import Bench, Line
 from bench.works import WORKS
@@ -38,7 +39,13 @@ class Measure(Protocol):
     def run(self, bench: Bench) -> Iterator[Line]: ...
 
 
-MEASURES: Mapping[str, Measure] = {**WORKS, "clicks": Clicks(), "depth": Depth(), "idle": Idle()}
+MEASURES: Mapping[str, Measure] = {
+    **WORKS,
+    "newsletter": Newsletter(),
+    "clicks": Clicks(),
+    "depth": Depth(),
+    "idle": Idle(),
+}
 
 
 def flush_ms(folder: Path) -> float:
