@@ -84,6 +84,7 @@ class NumberedFill:
         heads = (*self._plan.heads, *self._heads)
         tokens = split_tokens(sealer.seal_all(heads).encode("ascii"))
         own = tokens[len(self._plan.heads) :]
+        values: dict[str, bytes] = {}  # most stand in several places
         out = []
         at = 0
         for run in self._plan.runs:
@@ -92,15 +93,19 @@ class NumberedFill:
                 parts[place] = token
             at += len(run.tokens)
             for place, hole in run.holes:
-                parts[place] = _octets(self._fills[hole], own, run)
+                parts[place] = _octets(self._fills[hole], own, run, values)
             out.append(run.join(parts))
         return b"".join(out)
 
 
-def _octets(fill: _Fill, tokens: Sequence[bytes], run: Run) -> bytes:
-    """Gives what is put into a hole in the transfer encoding of its part."""
+def _octets(fill: _Fill, tokens: Sequence[bytes], run: Run, values: dict[str, bytes]) -> bytes:
+    """Gives what is put into a hole in the transfer encoding of its part; `values` are those quoted so far."""
     if isinstance(fill, str):
-        return fill.encode() if run.is_base64 else quoted(fill)
+        if run.is_base64:
+            return fill.encode()
+        if fill not in values:
+            values[fill] = quoted(fill)
+        return values[fill]
     numbered, first = fill
     constants = [text.encode() for text in numbered.constants]
     between = tokens[first : first + len(numbered.heads)]
