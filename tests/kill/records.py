@@ -73,7 +73,9 @@ class Books:
             await asyncio.sleep(_POLL_SECONDS)
         if count:
             some = "\n".join([str(row) for row in await self._rows(_STUCK)])
-            raise TimeoutError(f"{count} messages are still under way after {seconds:.0f} s, at {time.time():.0f}:\n{some}")
+            raise TimeoutError(
+                f"{count} messages are still under way after {seconds:.0f} s, at {time.time():.0f}:\n{some}"
+            )
 
     async def records(self) -> list[Record]:
         """Gives all messages."""
