@@ -18,10 +18,10 @@ from msgspec.structs import replace
 
 from smtpeter.content import compose, inspect
 from smtpeter.content.attachments import check_attachments
-from smtpeter.content.filling import BoxPiece, Piece, compile_boxes, compile_piece, may_have_tags
+from smtpeter.content.filled.mime import Untaggable, compile_mime
+from smtpeter.content.filled.pieces import BoxPiece, Piece, compile_boxes, compile_piece, may_have_tags
 from smtpeter.content.letter import Letters, Values, check_sendable
 from smtpeter.content.options import NOTHING, OptionHeaders, is_option, read_options
-from smtpeter.content.personal_mime import Untaggable, compile_mime
 from smtpeter.content.personalize import PersonalizationError, data_fault
 from smtpeter.content.unsubscribe import check_unsubscribe
 from smtpeter.model import parts as model_parts

@@ -1,6 +1,6 @@
 """From a stored message to the octets that leave, with all that lies between: fetching, numbering, keeping, rendering.
 
-`content/render.py` is pure, so somebody has to fetch what a message names by URL, number the origins of its links and
+`content/render/` is pure, so somebody has to fetch what a message names by URL, number the origins of its links and
 keep its images before. `ready` does all that waits; what it gives can be rendered while a connection is open. Delivery,
 the REST door and the web version all go this way, so that all of them show one message.
 

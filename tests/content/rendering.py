@@ -10,7 +10,7 @@ from typing import Any
 
 from smtpeter.content.letter import Letters
 from smtpeter.content.render import Composed, Rendered, Tools, compose, render
-from smtpeter.content.tools import NO_RESOURCES
+from smtpeter.content.render.tools import NO_RESOURCES
 from smtpeter.model.account import AccountId, Features
 from smtpeter.model.message import Message, MessageId, Options, Received, Recipient, Source, SourceKind
 from smtpeter.model.parts import LetterParts, Mailbox, Parts, encode

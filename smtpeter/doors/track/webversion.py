@@ -10,7 +10,7 @@ made at once, of one account fewer still (W9). Raises StoreUnavailable.
 import asyncio
 from typing import Protocol
 
-from smtpeter.content.tools import CannotRender
+from smtpeter.content.render.tools import CannotRender
 from smtpeter.doors.track.answers import NO_STORE, NOSNIFF, Answer, Fields
 from smtpeter.doors.track.memory import Memory
 from smtpeter.doors.track.pages import GONE, MISSING, TROUBLE

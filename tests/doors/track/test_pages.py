@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from smtpeter.content.tools import CannotRender
+from smtpeter.content.render.tools import CannotRender
 from smtpeter.doors.track.machines import MACHINES, is_machine, read_table
 from smtpeter.doors.track.pages import GONE, MISSING, NOT_SO, TROUBLE, confirm_page, left_page, masked
 from smtpeter.doors.track.unsubscribe import MAX_BODY_BYTES

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from smtpeter.content.compose import Files, encode_files
+from smtpeter.content.filled.parts import FileMissing
+from smtpeter.content.filled.texts import Texts
 from smtpeter.content.letter import Letter, Mail, Values, attachments_of
-from smtpeter.content.personal_parts import FileMissing
-from smtpeter.content.texts import Texts
 from smtpeter.model.address import AddressError
 from smtpeter.model.parts import LetterParts, Parts
 

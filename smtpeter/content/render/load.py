@@ -14,18 +14,18 @@ from typing import Any
 import msgspec
 
 from smtpeter.content.compose import write_head
-from smtpeter.content.files_by_url import wanted_files
-from smtpeter.content.filling import compile_piece
+from smtpeter.content.filled.files import wanted_files
+from smtpeter.content.filled.letter import plan_letter
+from smtpeter.content.filled.mime import MimePlan, Untaggable, compile_mime, may_have_automatic_tags
+from smtpeter.content.filled.parts import FileMissing, compile_parts
+from smtpeter.content.filled.pieces import compile_piece
+from smtpeter.content.filled.texts import Texts
 from smtpeter.content.letter import Letter, TagError, Values
-from smtpeter.content.personal_letter import plan_letter
-from smtpeter.content.personal_mime import MimePlan, Untaggable, compile_mime, may_have_automatic_tags
-from smtpeter.content.personal_parts import FileMissing, compile_parts
 from smtpeter.content.personalize import PersonalizationError
+from smtpeter.content.render.tools import NO_RESOURCES, CannotRender, Resources, Tools
 from smtpeter.content.rewrite.ours import unsubscribe_address, webversion_address
 from smtpeter.content.template.problem import TemplateError
 from smtpeter.content.template.reading import Wanted
-from smtpeter.content.texts import Texts
-from smtpeter.content.tools import NO_RESOURCES, CannotRender, Resources, Tools
 from smtpeter.model.address import AddressError
 from smtpeter.model.message import Message, SourceKind
 from smtpeter.model.outcome import State

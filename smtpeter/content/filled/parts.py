@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from smtpeter.content.compose import Files, encode_files
-from smtpeter.content.files_by_url import found_file
-from smtpeter.content.filling import BoxPiece, Piece, compile_box, compile_boxes, compile_piece
+from smtpeter.content.filled.files import found_file
+from smtpeter.content.filled.pieces import BoxPiece, Piece, compile_box, compile_boxes, compile_piece
+from smtpeter.content.filled.texts import Texts
 from smtpeter.content.letter.values import Values
 from smtpeter.content.personalize import Pieces
 from smtpeter.content.template.reading import Resource
-from smtpeter.content.texts import Texts
 from smtpeter.content.unsubscribe import check_unsubscribe
 from smtpeter.model.parts import Attachment, Parts, Unsubscribe
 from smtpeter.wire.headers import split

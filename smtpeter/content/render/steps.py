@@ -16,37 +16,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from smtpeter.content.finish import complete, marks_of, strip, trace_of
-from smtpeter.content.load import Loaded, file_urls, filled_url, letter_of, load, page_of, values_of
+from smtpeter.content.filled.texts import Texts
+from smtpeter.content.render.finish import complete, marks_of, strip, trace_of
+from smtpeter.content.render.load import Loaded, load, page_of
+from smtpeter.content.render.rewriting import Rewritten, page_settings_of, settings_of
+from smtpeter.content.render.tools import NO_RESOURCES, Resources, Tools
 from smtpeter.content.rewrite.parts import HostedImage
-from smtpeter.content.rewriting import Rewritten, page_settings_of, settings_of
 from smtpeter.content.shape import FilledMessage, Shapes
-from smtpeter.content.texts import Texts
-from smtpeter.content.tools import NO_RESOURCES, CannotRender, Resources, Tools
 from smtpeter.content.views import html_of
 from smtpeter.model.message import Message, Transfer
 from smtpeter.wire.dkim import Signer, sign
 from smtpeter.wire.headers import Field, has_long_line, join, read_fields, split
 from smtpeter.wire.mend import mend
 from smtpeter.wire.mime import CannotConvert, has_crlf_only
-
-__all__ = [
-    "CannotConvert",
-    "CannotRender",
-    "Composed",
-    "Rendered",
-    "Resources",
-    "Tools",
-    "compose",
-    "content_of",
-    "file_urls",
-    "filled_url",
-    "letter_of",
-    "render",
-    "source_of",
-    "values_of",
-    "webversion_of",
-]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from smtpeter.content.filling import Piece, compile_boxes, compile_piece, may_have_tags
+from smtpeter.content.filled.part_text import PartText, read_part
+from smtpeter.content.filled.pieces import Piece, compile_boxes, compile_piece, may_have_tags
 from smtpeter.content.letter.values import Values
-from smtpeter.content.part_text import PartText, read_part
 from smtpeter.content.personalize import AddressField, PersonalizationError, clean_header, compile_addresses
 from smtpeter.content.personalize.automatic import fill_automatic
 from smtpeter.model.address import AddressError, parse_address

@@ -8,12 +8,12 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from smtpeter.content.filled.letter import LetterPlan
+from smtpeter.content.filled.mime import MimePlan
+from smtpeter.content.filled.parts import PartsPlan
 from smtpeter.content.kept import Kept
 from smtpeter.content.letter import Letters
-from smtpeter.content.personal_letter import LetterPlan
-from smtpeter.content.personal_mime import MimePlan
-from smtpeter.content.personal_parts import PartsPlan
-from smtpeter.content.rewriting import Rewritten
+from smtpeter.content.render.rewriting import Rewritten
 from smtpeter.content.shape import Shapes
 from smtpeter.content.template.reading import Resource
 from smtpeter.model.outcome import State

@@ -6,7 +6,7 @@ Mail that is rewritten is seldom asked for it: its body comes from its shape (co
 from dataclasses import dataclass, field
 
 from smtpeter.content.compose import Files, write_body
-from smtpeter.content.html_text import text_of_html
+from smtpeter.content.filled.html_text import text_of_html
 from smtpeter.content.personalize import Pieces
 
 
