@@ -10,6 +10,7 @@ from datetime import datetime
 
 from smtpeter.model.account import AccountId
 from smtpeter.model.message import MessageId, MessageState, Options, Received, SourceKind, Transfer
+from smtpeter.store.blocks import unpack
 from smtpeter.store.columns import from_ms, options_from_json, received_from_json
 from smtpeter.store.operation import single
 from smtpeter.store.settle import Sent
@@ -107,7 +108,7 @@ def messages_of_submission(query: MessageQuery) -> Plan[list[MessageRecord]]:
 def sent(query: MessageQuery) -> Plan[Sent | None]:
     """Gives how the message was sent; None before its first attempt."""
     rows = yield _BLOCK.one(query.id, query.account)
-    return Sent(Transfer(rows[0][0]), bytes(rows[0][1])) if rows else None
+    return Sent(Transfer(rows[0][0]), unpack(bytes(rows[0][1]))) if rows else None
 
 
 def _ordinal(id: str) -> int:

@@ -10,6 +10,7 @@ from smtpeter.model.event import Event
 from smtpeter.model.message import MessageId, MessageState, Transfer
 from smtpeter.store import events
 from smtpeter.store.accept import AcceptItem, accept, keep_large
+from smtpeter.store.blocks import pack
 from smtpeter.store.columns import to_ms
 from smtpeter.store.operation import Blobs, Operation
 from smtpeter.store.stages import FINAL_STATES, WAITING
@@ -84,7 +85,7 @@ def _settle(items: list[Settlement]) -> Plan[list[bool]]:
     facts = [events.row_of(item.id, to_ms(item.at), event) for item in taken for event in item.events]
     if facts:
         yield events.INSERT.many(facts)
-    blocks = [(item.id, item.sent.transfer, item.sent.block) for item in taken if item.sent is not None]
+    blocks = [(item.id, item.sent.transfer, pack(item.sent.block)) for item in taken if item.sent is not None]
     if blocks:
         yield _INSERT_BLOCK.many(blocks)
     notices = [item.notice for item in taken if item.notice is not None]
