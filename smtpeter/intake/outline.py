@@ -127,7 +127,7 @@ def _of_letter(made: model_parts.LetterParts, letters: Letters) -> Outline:
     check_sendable(letter)
     check_attachments(made.attachments)
     if made.unsubscribe:
-        check_unsubscribe(made.unsubscribe)
+        _check_leaving(made.unsubscribe)
     head = letter.compiled.head
     own = letter.compiled.data or {}
     if own and (fault := data_fault(own)):
@@ -160,12 +160,23 @@ def _of_parts(parts: Parts, *, is_full: bool) -> Outline:
         if not is_option(name):
             _piece(f"extra.{name}", text, is_full=is_full)
     if parts.unsubscribe:
-        _piece("unsubscribe.email", parts.unsubscribe.email, is_full=is_full)
-        _piece("unsubscribe.url", parts.unsubscribe.url, is_full=is_full)
+        _leaving(parts.unsubscribe, is_full=is_full)
     for number, file in enumerate(parts.attachments):
         _piece(f"attachments[{number}].url", file.url, is_full=is_full)
     known, differing = _known(sender), _differing(lists)
     return Outline(*known, differing, subject, read_options(parts.headers), files=files_of(parts))
+
+
+def _check_leaving(leave: model_parts.Unsubscribe) -> None:
+    """Refuses what cannot be, or cannot be filled in; what values make of it is checked when they are put in."""
+    _leaving(leave, is_full=True)
+    if not may_have_tags(f"{leave.email} {leave.url}", is_full=True):
+        check_unsubscribe(leave)
+
+
+def _leaving(leave: model_parts.Unsubscribe, *, is_full: bool) -> None:
+    _piece("unsubscribe.email", leave.email, is_full=is_full)
+    _piece("unsubscribe.url", leave.url, is_full=is_full)
 
 
 def files_of(parts: Parts) -> tuple[tuple[str, str], ...]:

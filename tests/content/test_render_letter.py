@@ -51,6 +51,15 @@ def test_a_document_is_filled_in_and_composed() -> None:
     assert "Dear passenger" in text(content(message(letter(FERRY)), kit))
 
 
+def test_how_to_leave_is_filled_in_with_the_data_of_document_and_reader() -> None:
+    leave = Unsubscribe("leave-{$line}@example.com", "https://example.com/leave?who={$recipient|urlencode}", True)
+    sent = read(content(message(letter(FERRY, unsubscribe=leave), data={"first": "Bo"})))
+    wanted = "<https://example.com/leave?who=jane%40example.org>, <mailto:leave-b2@example.com>"
+    assert sent["list-unsubscribe"].replace("\r\n", "") == wanted
+    with pytest.raises(CannotRender, match="unsubscribe"):
+        compose(message(letter(FERRY, unsubscribe=leave), data={"line": "b b@x"}), tools())
+
+
 def test_addressees_of_the_document_stand_in_the_header_but_bcc_never() -> None:
     document = {**FERRY, "to": ["{$first} <a@example.org>", "{$nobody}"], "cc": "c@example.org", "bcc": "s@example.org"}
     sent = content(message(letter(document)))

@@ -8,7 +8,7 @@ import pytest
 
 from smtpeter.model.account import AccountSettings, Features
 from smtpeter.model.message import Message, SourceKind
-from smtpeter.model.parts import Attachment, LetterParts, Mailbox, Parts, decode, decode_letter
+from smtpeter.model.parts import Attachment, LetterParts, Mailbox, Parts, Unsubscribe, decode, decode_letter
 from smtpeter.store.accounts import NewAccount, put_account
 from smtpeter.store.records import MessageQuery, message_record
 from tests.doors.rest_rooms import MINE, RestHouse, open_rooms
@@ -151,6 +151,15 @@ async def test_a_template_is_called_by_number_name_or_document(house: RestHouse,
     assert await subject(house, message) == "Soup for guest"
     (event, *_) = (await house.call("GET", f"/v1/events/messageid/{message.id}")).json()
     assert event["data"]["templateid"] == message.options.template
+
+
+async def test_how_to_leave_may_have_tags_beside_a_template(house: RestHouse) -> None:
+    leave = {"url": "https://example.com/leave?who={$recipient|urlencode}"}
+    (message,) = await sent(house, drop=("from", "subject"), template=SOUP, unsubscribe=leave)
+    assert letter(message)[0].unsubscribe == Unsubscribe(url=leave["url"])
+    call = {"recipient": "jane@example.org", "template": SOUP, "unsubscribe": {"url": "https://example.com/{$"}}
+    answer = await house.call("POST", "/v1/send", json=call)
+    assert (answer.status_code, answer.json()["error"]["field"]) == (400, "unsubscribe.url")
 
 
 async def test_of_templates_with_one_name_the_one_changed_last_is_meant(house: RestHouse) -> None:

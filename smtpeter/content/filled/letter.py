@@ -3,13 +3,15 @@
 The document says its own sender, addressees, subject and header fields; they say nothing about who receives it. What a
 mail server or we ourselves write is never taken from it. Files are encoded once.
 
-Raises FileMissing, TagError, AddressError for a sender that values make none, and ValueError when a header would break (B1).
+Raises FileMissing, TagError, PersonalizationError, AddressError for a sender that values make none, Refused for what values
+made of `unsubscribe`, and ValueError when a header would break (B1).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from smtpeter.content.compose import Files, encode_files
+from smtpeter.content.filled.leaving import Leaving, compile_leaving
 from smtpeter.content.filled.parts import FileMissing
 from smtpeter.content.filled.texts import Texts
 from smtpeter.content.letter import Letter, Mail, Values, attachments_of
@@ -33,15 +35,16 @@ class LetterPlan:
 
     letter: Letter
     call: LetterParts
+    leaving: Leaving | None
     files: Files
     size: int
 
     def fill(self, values: Values) -> tuple[Parts, Texts]:
         """Gives the properties that the header of one message is written of, and what its body is composed of."""
         mail = self.letter.mail(values)
-        return self._head(mail), Texts(mail.html_pieces, mail.text_pieces if mail.text else None, self.files)
+        return self._head(mail, values), Texts(mail.html_pieces, mail.text_pieces if mail.text else None, self.files)
 
-    def _head(self, mail: Mail) -> Parts:
+    def _head(self, mail: Mail, values: Values) -> Parts:
         if mail.sender is None:
             raise AddressError("the sender of the document gives no address.")
         return Parts(
@@ -51,7 +54,7 @@ class LetterPlan:
             replyto=() if mail.reply_to is None else (mail.reply_to,),
             subject=mail.subject or "",
             headers=tuple(_headers(mail, self.call)),
-            unsubscribe=self.call.unsubscribe,
+            unsubscribe=self.leaving.fill(self.letter.over_own(values)) if self.leaving else None,
             blind=self.call.blind,
         )
 
@@ -64,7 +67,8 @@ def plan_letter(letter: Letter, call: LetterParts) -> LetterPlan:
     files = encode_files((*attachments_of(letter.compiled.attachments), *call.attachments))
     compiled = letter.compiled
     size = files.size + 12 * (len(compiled.html) + len(compiled.text)) + len(call.document)
-    return LetterPlan(letter, call, files, size)
+    leaving = compile_leaving(call.unsubscribe, is_full=True) if call.unsubscribe else None
+    return LetterPlan(letter, call, leaving, files, size)
 
 
 def _headers(mail: Mail, call: LetterParts) -> Iterator[tuple[str, str]]:

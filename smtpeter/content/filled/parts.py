@@ -14,13 +14,13 @@ from msgspec.structs import replace
 
 from smtpeter.content.compose import Files, encode_files
 from smtpeter.content.filled.files import found_file
+from smtpeter.content.filled.leaving import Leaving, compile_leaving
 from smtpeter.content.filled.pieces import BoxPiece, Piece, compile_box, compile_boxes, compile_piece
 from smtpeter.content.filled.texts import Texts
 from smtpeter.content.letter.values import Values
 from smtpeter.content.personalize import Pieces
 from smtpeter.content.template.reading import Resource
-from smtpeter.content.unsubscribe import check_unsubscribe
-from smtpeter.model.parts import Attachment, Parts, Unsubscribe
+from smtpeter.model.parts import Attachment, Parts
 from smtpeter.wire.headers import split
 
 
@@ -42,12 +42,13 @@ class _Head:
     replyto: tuple[BoxPiece, ...]
     subject: Piece
     headers: tuple[tuple[str, Piece], ...]
-    unsubscribe: tuple[Piece, Piece] | None  # address and web address
+    leaving: Leaving | None
 
     @property
     def is_shared(self) -> bool:
         boxes = (self.sender, *self.to, *self.cc, *self.replyto)
-        pieces = (self.subject, *[piece for _, piece in self.headers], *(self.unsubscribe or ()))
+        leaving = (self.leaving.email, self.leaving.url) if self.leaving else ()
+        pieces = (self.subject, *[piece for _, piece in self.headers], *leaving)
         return all(piece.is_shared and piece.template is None for piece in pieces) and all(
             box.is_shared and box.address.template is None and box.name.template is None for box in boxes
         )
@@ -92,7 +93,7 @@ class PartsPlan:
             replyto=tuple([box.fill(values) for box in head.replyto]),
             subject=head.subject.line(values),
             headers=tuple([(name, piece.line(values)) for name, piece in head.headers]),
-            unsubscribe=self._unsubscribe(head, values),
+            unsubscribe=head.leaving.fill(values) if head.leaving else None,
         )
 
     def fill_body(self, values: Values) -> tuple[bytes, bytes] | Texts:
@@ -101,16 +102,6 @@ class PartsPlan:
             return self.body
         html, text = [piece.pieces(values) if piece else None for piece in (self.html, self.text)]
         return Texts(html, text, self.files, self.adds_text)
-
-    def _unsubscribe(self, head: _Head, values: Values) -> Unsubscribe | None:
-        given = self.parts.unsubscribe
-        if head.unsubscribe is None or given is None:
-            return given
-        email, url = head.unsubscribe
-        filled = Unsubscribe(email.line(values), url.line(values), given.oneclick)
-        if filled != given:
-            check_unsubscribe(filled)
-        return filled
 
 
 def compile_parts(
@@ -136,7 +127,6 @@ def compile_parts(
 
 
 def _compile_head(parts: Parts, *, is_full: bool) -> _Head:
-    leave = parts.unsubscribe
     return _Head(
         compile_box(parts.sender, is_full=is_full),
         compile_boxes(parts.to, is_full=is_full),
@@ -144,7 +134,7 @@ def _compile_head(parts: Parts, *, is_full: bool) -> _Head:
         compile_boxes(parts.replyto, is_full=is_full),
         compile_piece(parts.subject, is_full=is_full),
         tuple([(name, compile_piece(text, is_full=is_full)) for name, text in parts.headers]),
-        (compile_piece(leave.email, is_full=is_full), compile_piece(leave.url, is_full=is_full)) if leave else None,
+        compile_leaving(parts.unsubscribe, is_full=is_full) if parts.unsubscribe else None,
     )
 
 

@@ -9,7 +9,7 @@ mailbox (B1). Raises TagError.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from smtpeter.content.letter.signing import signers_of
 from smtpeter.content.letter.values import Values
@@ -175,12 +175,16 @@ class Letter:
     def _render(self, path: str, source: str, values: Values, *, is_kept: bool = True) -> str:
         return self._pieces_of(path, source, values, is_kept=is_kept).text
 
+    def over_own(self, values: Values) -> Values:
+        """Gives the values laid over the data of the document, by their top-level names."""
+        own = self.compiled.data
+        return replace(values, data={**own, **values.data}) if own else values
+
     def _pieces_of(self, path: str, source: str, values: Values, *, is_kept: bool = True) -> Pieces:
         template = self._compiled(path, source, is_kept=is_kept)
         if template is None:
             return Pieces((source,))
-        own = self.compiled.data
-        data = {**own, **values.data} if own else values.data
+        data = self.over_own(values).data
         try:
             return template.pieces(data, now=values.now, automatic=values.automatic, clock=values.clock)
         except PersonalizationError as error:
