@@ -81,7 +81,7 @@ def test_the_rule_sees_a_wire_module_that_opens_a_socket() -> None:
 
 
 def test_the_rule_sees_intake_reaching_into_delivery() -> None:
-    assert broken_rules("intake", {"smtpeter.delivery.lane"})
+    assert broken_rules("intake", {"smtpeter.delivery.lanes.lane"})
 
 
 def test_the_rule_sees_a_client_that_needs_the_gateway_and_a_room_that_needs_the_client() -> None:

@@ -29,7 +29,7 @@ from smtpeter.delivery.errand import (
     Withheld,
 )
 from smtpeter.delivery.handing import hand_over
-from smtpeter.delivery.lane import Courier
+from smtpeter.delivery.lanes.lane import Courier
 from smtpeter.delivery.places import Place, PlaceConnection, may_carry, places
 from smtpeter.delivery.pools import LocalAddress
 from smtpeter.delivery.route import Capture, Discard, Way, choose, facts_of, fixed_lane

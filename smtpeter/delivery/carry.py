@@ -17,7 +17,7 @@ from smtpeter.content.render import Rendered
 from smtpeter.delivery.attempt import KeyUnavailable, Misrouted, Ways, Withheld, attempt, is_expiry, unsigned
 from smtpeter.delivery.dispatcher import Dispatcher
 from smtpeter.delivery.errand import Render
-from smtpeter.delivery.lane import Courier
+from smtpeter.delivery.lanes.lane import Courier
 from smtpeter.delivery.settle import MAX_STRIKES, Settling, quarantine, settlement
 from smtpeter.delivery.told import tell
 from smtpeter.delivery.verdict import Effect

@@ -14,13 +14,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from smtpeter.delivery.health import START, Health
 from smtpeter.delivery.holdings import BOOKED_AHEAD, Holdings
-from smtpeter.delivery.lane import WAITING_PER_COURIER, Courier, Lane, Shared
+from smtpeter.delivery.lanes.health import START, Health
+from smtpeter.delivery.lanes.lane import WAITING_PER_COURIER, Courier, Lane, Shared
+from smtpeter.delivery.lanes.pace import Pace
+from smtpeter.delivery.lanes.slots import Slots
 from smtpeter.delivery.lookup import Lookup
-from smtpeter.delivery.pace import Pace
 from smtpeter.delivery.report import report_for_ever
-from smtpeter.delivery.slots import Slots
 from smtpeter.delivery.steer import Steered
 from smtpeter.delivery.verdict import Effect, Verdict
 from smtpeter.delivery.wait import POLL_SECONDS, set_or_after

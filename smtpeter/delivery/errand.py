@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 from smtpeter.content.render import Rendered
-from smtpeter.delivery.lane import Courier
+from smtpeter.delivery.lanes.lane import Courier
 from smtpeter.delivery.pools import Pools
 from smtpeter.delivery.route import Rule, Way
 from smtpeter.delivery.site import Providers

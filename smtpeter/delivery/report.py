@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from heapq import nlargest
 
-from smtpeter.delivery.lane import Lane
+from smtpeter.delivery.lanes.lane import Lane
 from smtpeter.model.steering import LaneReport
 from smtpeter.store.lane_reports import LaneReports, put_reports
 from smtpeter.store.operation import StoreUnavailable

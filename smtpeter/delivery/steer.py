@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from smtpeter.config import matches
+from smtpeter.delivery.lanes.share import share
 from smtpeter.delivery.limits import limits_of, target_fits
 from smtpeter.delivery.route import Route, Rule, rules_of
-from smtpeter.delivery.share import share
 from smtpeter.delivery.site import Providers, shipped_providers, split_lane
 from smtpeter.delivery.verdict import Rule as VerdictRule
 from smtpeter.delivery.verdict import read_rules

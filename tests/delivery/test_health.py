@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from smtpeter.delivery.health import FAILURES_TO_REST, RESTS, START, Health
+from smtpeter.delivery.lanes.health import FAILURES_TO_REST, RESTS, START, Health
 
 
 def test_unknown_site_gets_one_connection_and_a_handful_once_it_answers() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smtpeter.delivery.pace import DEAF_SECONDS, Pace
-from smtpeter.delivery.share import share
+from smtpeter.delivery.lanes.pace import DEAF_SECONDS, Pace
+from smtpeter.delivery.lanes.share import share
 from smtpeter.model.steering import Limits
 
 START = 1_000_000.0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpeter.delivery.share import share
+from smtpeter.delivery.lanes.share import share
 from smtpeter.model.steering import Limits
 
 PACES = ("per_second", "per_minute", "per_hour")

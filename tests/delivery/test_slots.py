@@ -2,7 +2,7 @@
 
 import asyncio
 
-from smtpeter.delivery.slots import Slots
+from smtpeter.delivery.lanes.slots import Slots
 from smtpeter.testing.virtual_time import in_virtual_time
 
 

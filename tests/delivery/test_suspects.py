@@ -12,7 +12,7 @@ import apsw
 import pytest
 
 from smtpeter.delivery.dispatcher import Dispatcher, DispatchSettings
-from smtpeter.delivery.lane import Courier
+from smtpeter.delivery.lanes.lane import Courier
 from smtpeter.delivery.route import Discard
 from smtpeter.delivery.steer import Configured, Steered
 from smtpeter.delivery.wait import POLL_SECONDS

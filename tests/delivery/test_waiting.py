@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from smtpeter.delivery.waiting import Waiting
+from smtpeter.delivery.lanes.waiting import Waiting
 from smtpeter.model.account import AccountId
 from smtpeter.model.message import Message, MessageId
 from smtpeter.store.accept import claimed_at_birth
