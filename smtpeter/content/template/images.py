@@ -25,6 +25,9 @@ _VIMEO = re.compile(
     r"(?:https?:)?(?://)?(?:[\w-]+\.)*vimeo\.com/(?:[^?#\s/]*/)*?(\d{1,20})(?![^/?#\s])", re.ASCII | re.IGNORECASE
 )
 
+# in a line of text, but not on it: below an image that stands on the base line is room for descenders
+INLINE = [("display", "inline-block"), ("vertical-align", "top")]
+
 
 @dataclass(frozen=True, slots=True)
 class Width:
@@ -60,7 +63,7 @@ class ImageBlock:
     img: Extra = NOTHING
 
     def html(self, place: Place) -> str:
-        display = "block" if self.common.align == "left" else "inline-block"
+        display = [("display", "block")] if self.common.align == "left" else INLINE
         attributes: dict[str, str] = {}
         if self.is_auto:
             width, height = "auto", f"{self.height}px"
@@ -70,7 +73,7 @@ class ImageBlock:
             width, height = f"{share:g}%", f"{self.height}px" if self.height else "auto"
         if self.height:
             attributes["height"] = str(self.height)
-        style = [("width", width), ("max-width", "100%"), ("height", height), ("border", "0"), ("display", display)]
+        style = [("width", width), ("max-width", "100%"), ("height", height), ("border", "0"), *display]
         extra = self.common.extra.and_then(self.img)
         image = written_image(self.source, self.alt, attributes, [*place.font.style(), *style], extra)
         return place.size.add(self.link.wrap(image, place, [("text-decoration", "none")], self.a))

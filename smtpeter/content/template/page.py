@@ -3,8 +3,9 @@
 XHTML 1.0 Strict in form. All styles are inline; the one stylesheet holds resets of mail clients and the media query at
 which columns stack. Outlook for Windows knows no `max-width` and gets a table of fixed width in conditional comments.
 
-Dark mode: a document that sets any colour is shown as it was designed (`color-scheme: light`), since text in the
-reader's light colour on a light background of the author's cannot be read; one without colours follows the reader.
+Dark mode: a document that sets any colour is shown as it was designed, since text in the reader's light colour on a light
+background of the author's cannot be read; one without colours follows the reader. `light only` also keeps clients from
+turning colours by themselves: those that do turn dark text white and leave what is behind it, such as gold, as it was.
 """
 
 from smtpeter.content.template.common import table_of
@@ -48,14 +49,15 @@ def write_page(body: Body, title: str, place: Place, *, has_colors: bool) -> str
 
 
 def _head(title: str, *, has_colors: bool) -> str:
-    scheme = "light" if has_colors else "light dark"
+    # CSS Color Adjustment 1, 2.2; the older name knows no `only`
+    scheme, older = ("light only", "light") if has_colors else ("light dark", "light dark")
     return "\n".join(
         [
             "<head>",
             '<meta http-equiv="Content-Type" content="text/html; charset=utf-8" />',
             '<meta name="viewport" content="width=device-width, initial-scale=1" />',
             f'<meta name="color-scheme" content="{scheme}" />',
-            f'<meta name="supported-color-schemes" content="{scheme}" />',
+            f'<meta name="supported-color-schemes" content="{older}" />',
             f"<title>{escape_html(title)}</title>",
             f'<style type="text/css">{literal(_STYLES)}</style>',
             "</head>",

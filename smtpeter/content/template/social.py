@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from smtpeter.content.template.common import Common, read_common
 from smtpeter.content.template.elements import NOTHING, TABLE, Extra, element, read_extra
 from smtpeter.content.template.fields import Fields
-from smtpeter.content.template.images import written_image
+from smtpeter.content.template.images import INLINE, written_image
 from smtpeter.content.template.links import NO_LINK, Link, read_link
 from smtpeter.content.template.place import Place
 from smtpeter.content.template.platforms import FACEBOOK_DIALOG, ICON_TYPES, PLATFORMS, PROFILES, SHARES, readable
@@ -23,6 +23,8 @@ _MAX_NAMES = 100
 _USER = re.compile(r"@?([\w.-]{1,100})\Z")
 _MAIL = re.compile(r"[^\s@/:?]{1,64}@[^\s@/:?]{1,255}\Z")
 _WEB = ("http://", "https://", "mailto:", "{")
+# Between two icons: white space would add its width to the margin, and Outlook for Windows knows no such margin
+_APART = "<!--[if mso]>&#160;<![endif]-->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Button:
         if not place.icons:
             return element("a", escape_html(name), attributes, place.font.style(), self.extra)
         size = f"{icon.size}px"
-        style = [("width", size), ("height", size), ("border", "0"), ("display", "inline-block")]
+        style = [("width", size), ("height", size), ("border", "0"), *INLINE]
         source = f"{place.icons}/{icon.type}/{icon.size}/{self.platform}.png"
         image = written_image(source, name, {"width": str(icon.size), "height": str(icon.size)}, style, NOTHING)
         return element("a", image, attributes, [("text-decoration", "none")], self.extra)
@@ -57,8 +59,9 @@ def _row(block: "FollowBlock | ShareBlock", place: Place, buttons: list[tuple[Bu
     """Writes the label and a row of buttons, 5 pixels apart, that wraps when it is too wide."""
     common = block.common
     label = element("div", lines(block.label), {}, [*place.font.style(), *BREAKING]) if block.label else ""
-    gap = [("display", "inline-block"), ("margin-right", "5px"), ("margin-bottom", "5px")]
-    items = "\n".join(element("span", button.html(url, block.icon, place), {}, gap) for button, url in buttons)
+    gap = [*INLINE, ("margin-right", "5px"), ("margin-bottom", "5px")]
+    apart = _APART if place.icons else "\n"
+    items = apart.join(element("span", button.html(url, block.icon, place), {}, gap) for button, url in buttons)
     cell = element("td", items, {"align": common.align}, [("padding", "0"), ("text-align", common.align)])
     attributes = {**TABLE, "align": common.align}
     style = [("border-collapse", "collapse"), ("float", "none")]

@@ -161,7 +161,7 @@ def test_attributes_replace_append_and_remove():
 
 def test_colours_of_the_author_are_not_turned_dark():
     assert 'name="color-scheme" content="light dark"' in compiled(TEXT).html
-    assert 'name="color-scheme" content="light"' in compiled({**TEXT, "background": "honeydew"}).html
+    assert 'name="color-scheme" content="light only"' in compiled({**TEXT, "background": "honeydew"}).html
 
 
 def test_string_content_is_the_body_with_links_rewritten():
