@@ -15,6 +15,9 @@ need opendkim opendkim
 need opendkim-testmsg opendkim-tools
 need msmtp msmtp
 need rspamc rspamd
+need tidy tidy
+perl -MMIME::Parser -e1 >/dev/null 2>&1 || missing+=(libmime-tools-perl)
+command -v google-chrome >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || need chromium chromium
 need php php-cli
 php -r 'exit((int) !extension_loaded("curl"));' >/dev/null 2>&1 || missing+=(php-curl)
 need node nodejs
