@@ -1,6 +1,7 @@
 """The one writer of a process: everything that waits goes into one commit, then everybody is answered (D3).
 
-While a commit is under way the next batch gathers; an idle store commits at once. Items are grouped by operation in
+While a commit is under way the next batch gathers, also while another process has its turn to write; an idle store commits
+at once. Items are grouped by operation in
 the order of their first arrival, so that a batch costs a few statements. When a group fails because of an item,
 the transaction is rolled back and each item runs in its own savepoint: only the guilty one gets the exception.
 
@@ -89,13 +90,11 @@ class Writer:
 
     async def _turn(self) -> None:
         """Commits one batch and answers it."""
-        queue = self._queue
-        batch = [queue.popleft() for _ in range(min(len(queue), MAX_BATCH))]
-        batch = [entry for entry in batch if not entry[2].done()]  # its caller was cancelled
-        if not batch:
-            return
         began = time.perf_counter()  # of the machine: what a disk takes is no part of a story
+        batch: list[_Entry] = []
         try:
+            await self._driver.begin()
+            batch = self._take()  # with all that came while others had their turn
             answers = await self._commit_together(batch)
         except Exception as error:  # Trouble, or a mistake of a driver: either way nothing may be acknowledged
             await self._suffer(batch, str(error) or repr(error))
@@ -103,6 +102,8 @@ class Writer:
         except BaseException as end:
             _answer(batch, [end] * len(batch))
             raise
+        if not batch:
+            return
         self.commits += 1
         metrics.committed(time.perf_counter() - began, len(batch))
         _answer(batch, answers)
@@ -111,9 +112,18 @@ class Writer:
         except Trouble as trouble:
             await self._suffer([], str(trouble))
 
+    def _take(self) -> list[_Entry]:
+        """Takes the next batch out of the queue, without those whose callers were cancelled."""
+        queue = self._queue
+        batch = [queue.popleft() for _ in range(min(len(queue), MAX_BATCH))]
+        return [entry for entry in batch if not entry[2].done()]
+
     async def _commit_together(self, batch: list[_Entry]) -> list[Any]:
+        """Commits a batch in the transaction that was begun."""
         driver = self._driver
-        await driver.begin()
+        if not batch:
+            await driver.rollback()
+            return []
         try:
             try:
                 answers = await self._run_grouped(batch)
