@@ -183,14 +183,14 @@ class Browser:
 
 
 @contextlib.asynccontextmanager
-async def browsing(folder: Path, **resolved: str) -> AsyncIterator[Browser]:
+async def browsing(folder: Path, *options: str, **resolved: str) -> AsyncIterator[Browser]:
     """Runs a browser for which hosts (with `_` for `.`) are at the addresses given, and no others exist."""
     rules = [f"MAP {name.replace('_', '.')} {place}" for name, place in resolved.items()]
     rules.append("MAP * ~NOTFOUND")
     assert CHROMIUM is not None
     theirs_in, ours_out = _pipe()
     ours_in, theirs_out = _pipe()
-    command = [sys.executable, "-c", _LAUNCH, str(theirs_in), str(theirs_out), CHROMIUM, *_OPTIONS]
+    command = [sys.executable, "-c", _LAUNCH, str(theirs_in), str(theirs_out), CHROMIUM, *_OPTIONS, *options]
     command += [f"--user-data-dir={folder / 'profile'}", f"--host-resolver-rules={', '.join(rules)}", "about:blank"]
     process = subprocess.Popen(
         command, pass_fds=(theirs_in, theirs_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -6,6 +6,7 @@ writes what it found into itself. Screenshots show whether anything is painted w
 
 import base64
 import html
+import itertools
 import json
 import re
 import shutil
@@ -136,6 +137,24 @@ def test_button_is_as_wide_as_its_label_centred_and_pressed_everywhere(found):
             pytest.approx(cell["width"], abs=1),
             pytest.approx(cell["height"], abs=1),
         )
+
+
+def test_images_in_the_middle_have_no_gap_below_them_and_icons_stand_five_pixels_apart(tmp_path):
+    page = compiled(
+        {"type": "image", "src": PICTURE, "alt": "middle", "width": "50%", "align": "center"},
+        {"type": "image", "src": PICTURE, "alt": "right", "width": "50%", "align": "right"},
+        {"type": "follow", "platforms": {"twitter": "@me", "facebook": "me", "linkedin": "me"}, "icon": {"size": 24}},
+        icons="https://icons.example",
+    )
+    found = measured(tmp_path, page.unpersonalized.html)
+    for width in (DESK, PHONE):
+        middle, right, *icons = boxes(found, width, tag="IMG")
+        rows = boxes(found, width, "re-block-image")
+        assert [row["height"] for row in rows] == [middle["height"], right["height"]]
+        assert [one["width"] for one in icons] == [24] * 3
+        assert [other["left"] - one["left"] for one, other in itertools.pairwise(icons)] == [24 + 5] * 2
+        (row,) = boxes(found, width, "re-block-follow")
+        assert row["height"] == 24 + 5
 
 
 @pytest.mark.parametrize("name", ["small", "medium", "every_block"])
