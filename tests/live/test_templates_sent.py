@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 import turbohtml
 
+from tests.live.browser import CHROMIUM, browsing
 from tests.live.gateway import Gateway, running
+from tests.live.looks import lines, show
 from tests.live.markup import blamed
 from tests.live.programs import program
 from tests.live.rspamd import rspamd
@@ -190,3 +192,18 @@ def test_web_version_is_the_page_for_browsers_and_valid(mails: Sent, name: str) 
     assert "Open in browser" not in page.text
     assert ("Sorry, Ann &lt;&quot;&amp;ë&gt;" in page.text) == ("with data" in name)
     assert blamed(page.text) == set()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+async def test_columns_still_stack_on_a_phone_in_mail_that_was_tracked_and_inlined(mails: Sent, tmp_path: Path) -> None:
+    columns = "[...document.querySelectorAll('.re-col')].map(one => one.getBoundingClientRect()).map(one => [one.left, one.top])"
+    async with browsing(tmp_path) as browser:
+        tab = await browser.tab("")
+        for name in ("medium tracked and inlined", "every_block with data tracked and inlined"):
+            html = html_of(mails.mails[name])
+            for width, is_phone in ((1024, False), (375, True)):
+                await show(tab, html, width)
+                assert await tab.evaluate("document.documentElement.scrollWidth") <= width
+                left, right, *_ = await tab.evaluate(columns)
+                assert (left[0] == right[0], left[1] == right[1]) == (is_phone, not is_phone), (name, width)
+                assert [line for line in await lines(tab) if line.contrast < 3] == []
