@@ -76,6 +76,26 @@ async def test_busy_writer_does_not_starve_a_second_one(tmp_path: Path) -> None:
         thread.close()
 
 
+async def test_what_comes_while_another_process_writes_is_one_commit(tmp_path: Path) -> None:
+    store = await open_store(f"sqlite:{tmp_path}/mail.sqlite")
+    thread = ThreadExecutor()
+    other = Turn(tmp_path / "mail.sqlite", thread)
+    await other.take()
+    before = store.commits
+    writes = [asyncio.create_task(store.write(accept, item(submission())))]
+    with Path(f"{tmp_path}/mail.sqlite.next").open("rb") as line:
+        while not is_locked(line.fileno()):  # until the first one stands in line
+            await asyncio.sleep(0.001)
+    writes += [asyncio.create_task(store.write(accept, item(submission()))) for _ in range(4)]
+    await asyncio.sleep(0)
+    other.give_back()
+    await asyncio.gather(*writes)
+    assert store.commits == before + 1
+    await store.close()
+    other.close()
+    thread.close()
+
+
 def is_locked(file: int) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
