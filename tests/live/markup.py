@@ -13,7 +13,7 @@ NEEDED = {
     '<table> proprietary attribute "height"',  # of the page, by which Outlook.com and old Outlook fill the window
     '<iframe> proprietary attribute "allow"',  # of players in web versions: HTML 5, younger than tidy
 }
-_LINE = re.compile(r"line \d+ column \d+ - (Error|Warning|Info): (.*)")
+_LINE = re.compile(r"line \d+ column \d+ - (Error|Warning): (.*)")
 
 
 def blamed(html: str) -> set[str]:
@@ -23,8 +23,8 @@ def blamed(html: str) -> set[str]:
     done = subprocess.run(
         [program("tidy"), *options], input=html, capture_output=True, encoding="utf-8", timeout=60, check=False
     )
-    assert done.returncode in {0, 1, 2}, done.stderr
-    said = [_LINE.fullmatch(line) for line in done.stderr.splitlines()]
-    assert None not in said or done.returncode != 1, done.stderr
-    found = {f"{one[1]}: {one[2]}" for one in said if one is not None and one[2] not in NEEDED}
-    return errors | found | ({done.stderr} if done.returncode == 2 else set())
+    assert done.returncode in {0, 1, 2}, done.stderr  # all is well, warnings, errors
+    said = [_LINE.fullmatch(line) or line for line in done.stderr.splitlines()]
+    found = {one if isinstance(one, str) else one[2] for one in said}
+    assert bool(found) == (done.returncode != 0), done.stderr
+    return errors | (found - NEEDED)
