@@ -1,13 +1,16 @@
 """The mail as a page in a browser. It is foreign HTML on our host, so it gets no rights there at all.
 
 The policy lets a mail look as in a mail program: its own styles, pictures and fonts from wherever they are. No script
-runs, no form is sent, nothing frames it; the sandbox gives it an origin of its own. Links work, in new windows too.
+runs, no form is sent, nothing frames it; the sandbox gives it an origin of its own. Links work, in new windows too. Only
+where a document has put the player of a film (templates.md 4.13) that player may run, in its frame: it needs an origin,
+so the sandbox is lifted that far, and the page itself still has no script that could use it.
 
 Rendering costs much more than asking, so a page is made once for all who ask at a time, kept for a moment, and few are
 made at once, of one account fewer still (W9). Raises StoreUnavailable.
 """
 
 import asyncio
+import re
 from typing import Protocol
 
 from smtpeter.content.render.tools import CannotRender
@@ -29,19 +32,22 @@ AT_ONCE = 4
 AT_ONCE_PER_ACCOUNT = 2
 MAX_WAITING = 200
 _LOADS = "http: https: data:"
+_PLAYERS = "https://www.youtube.com https://player.vimeo.com"
+_PLAYER = re.compile(r'<iframe\b[^>]* src="https://(?:www\.youtube\.com/embed|player\.vimeo\.com/video)/')
+_POLICY = (
+    f"default-src 'none'; img-src {_LOADS}; media-src {_LOADS}; font-src {_LOADS}; "
+    "style-src 'unsafe-inline' http: https:; base-uri http: https:; form-action 'none'; frame-ancestors 'none'; "
+    "sandbox allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation"
+)
+_POLICY_WITH_PLAYERS = f"{_POLICY} allow-scripts allow-same-origin allow-presentation; frame-src {_PLAYERS}"
 _FIELDS: Fields = (
     (b"content-type", b"text/html; charset=utf-8"),
     NO_STORE,
     NOSNIFF,
     (b"x-robots-tag", b"noindex, nofollow"),
-    (b"referrer-policy", b"no-referrer"),  # the address is the key to the mail
-    (
-        b"content-security-policy",
-        f"default-src 'none'; img-src {_LOADS}; media-src {_LOADS}; font-src {_LOADS}; "
-        "style-src 'unsafe-inline' http: https:; base-uri http: https:; form-action 'none'; frame-ancestors 'none'; "
-        "sandbox allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation".encode(),
-    ),
 )
+# the address is the key to the mail and goes nowhere; players do not start for pages that do not say where they are
+_REFERRERS = {False: b"no-referrer", True: b"strict-origin"}
 
 
 class Renderer(Protocol):
@@ -108,4 +114,11 @@ class WebVersions:
         except Exception:  # one mail that cannot be made is no trouble of the door
             log_trouble("track.webversion_failed", message=message.id)
             return TROUBLE
-        return GONE if html is None else Answer(200, _FIELDS, html.encode("utf-8", "replace"))
+        return GONE if html is None else _page(html)
+
+
+def _page(html: str) -> Answer:
+    has_player = _PLAYER.search(html) is not None
+    policy = _POLICY_WITH_PLAYERS if has_player else _POLICY
+    rights = ((b"referrer-policy", _REFERRERS[has_player]), (b"content-security-policy", policy.encode()))
+    return Answer(200, (*_FIELDS, *rights), html.encode("utf-8", "replace"))

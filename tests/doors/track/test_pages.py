@@ -57,6 +57,17 @@ async def test_web_version_is_the_mail_with_no_rights_on_our_host(tmp_path: Path
 
 
 @in_virtual_time
+async def test_player_of_a_film_may_run_in_its_frame_and_nothing_else(tmp_path: Path) -> None:
+    player = '<iframe src="https://www.youtube.com/embed/abc" width="100%"></iframe><script>evil()</script>'
+    async with open_track(tmp_path) as house:
+        house.pages.html[house.message] = f"<p>Film</p>{player}"
+        answer = await house.ask(house.page())
+        rules = policy(answer)
+        assert rules["frame-src"] == "https://www.youtube.com https://player.vimeo.com"
+        assert "script-src" not in rules and rules["default-src"] == "'none'"
+        assert answer.headers["referrer-policy"] == "strict-origin"
+
+
 async def test_web_version_is_made_once_for_all_who_ask_at_a_time(tmp_path: Path) -> None:
     async with open_track(tmp_path) as house:
         house.pages.html[house.message] = "<p>x</p>"
