@@ -325,7 +325,7 @@ async def _open_http(house: House, tls: ServerTls, openings: Openings, *, is_dev
         way_out_of(config.delivery),
         house.making.fetching.of,
     )
-    rest = build_app(rooms, RestSettings.of(config.http, master.derive("rest cursors")))
+    rest = build_app(rooms, RestSettings.of(config.http, master.derive("rest cursors"), config.server.data_dir))
     house.health = HealthDoor(
         house.store,
         house.clock,

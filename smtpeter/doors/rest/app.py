@@ -9,6 +9,7 @@ import math
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from urllib.parse import quote, unquote
 
 from starlette.responses import Response
@@ -22,6 +23,7 @@ from smtpeter.doors.rest.docs import find_page
 from smtpeter.doors.rest.errors import Problem, refusal_response
 from smtpeter.doors.rest.form import FormError, decode_form
 from smtpeter.doors.rest.gateway import Gateway
+from smtpeter.doors.rest.large import Large
 from smtpeter.doors.rest.pace import Pace
 from smtpeter.doors.rest.routes import ROUTES
 from smtpeter.doors.rest.settings import RestSettings
@@ -46,6 +48,7 @@ class _RestDoor:
         self._gateway = gateway
         self._settings = settings
         self._pace = pace
+        self._large = Large()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -93,13 +96,25 @@ class _RestDoor:
             query = decode_form(scope["query_string"]) if scope["query_string"] else {}
         except FormError as wrong:
             raise Problem("invalid_query", reason=wrong) from None
-        call = Call(
-            self._gateway, self._settings, operation, identity, client, headers, path, arguments, query, receive
-        )
-        try:
-            response = await operation.resource(call)
-        except (Problem, Refused) as refused:
-            response = refusal_response(refused, headers.get(b"accept", b"").decode("latin-1"))
+        async with AsyncExitStack() as held:
+            call = Call(
+                self._gateway,
+                self._settings,
+                operation,
+                identity,
+                client,
+                headers,
+                path,
+                arguments,
+                query,
+                receive,
+                self._large,
+                held,
+            )
+            try:
+                response = await operation.resource(call)
+            except (Problem, Refused) as refused:
+                response = refusal_response(refused, headers.get(b"accept", b"").decode("latin-1"))
         if call.unknown:
             response.raw_headers.append((b"warning-unknown", _warning(call.unknown)))
         return response

@@ -29,7 +29,7 @@ Sends = list[dict[str, Any] | Refused]
 async def send_batch(call: Call) -> Response:
     """Accepts what can be accepted and answers `{"results": [{"ids": …} or {"error": …}]}` in the order of the call."""
     sends: Sends = (await call.read_body())["messages"]
-    drafts = _drafts(sends, call)
+    drafts = await call.work(lambda: _drafts(sends, call))
 
     def answer(outcomes: Sequence[Outcome]) -> Response:
         pairs = zip(outcomes, drafts, strict=True)

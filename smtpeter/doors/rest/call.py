@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from smtpeter.doors.rest.declare import JSON, NOTHING, Operation, Reading, Table
 from smtpeter.doors.rest.decode import Headers, decode_properties, read_body
 from smtpeter.doors.rest.errors import Problem
 from smtpeter.doors.rest.gateway import Gateway, MessageView
+from smtpeter.doors.rest.large import Large
 from smtpeter.doors.rest.multipart import boundary_of
 from smtpeter.doors.rest.settings import RestSettings
 from smtpeter.intake.repeats import Idempotency
@@ -28,6 +30,7 @@ from smtpeter.store.answers import Answer
 _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 _KEY_ADVICE = "An Idempotency-Key has 1 to 255 printable ASCII characters and no blanks; use a random UUID"
 
+T = TypeVar("T")
 Told = TypeVar("Told")
 
 _ENCODER = msgspec.json.Encoder()
@@ -39,7 +42,8 @@ class Call:
 
     `operation` is the declaration that is being carried out; `read_query` and `read_body` read by its tables.
 
-    A resource puts the names of what it did not use into `unknown`; they go into the Warning-Unknown header.
+    A resource puts the names of what it did not use into `unknown`; they go into the Warning-Unknown header. What is held
+    until the call is answered is on the stack `held`.
     """
 
     gateway: Gateway
@@ -52,6 +56,9 @@ class Call:
     arguments: tuple[str, ...]
     query: dict[str, Any]
     receive: Receive
+    large: Large
+    held: AsyncExitStack
+    is_large: bool = False  # its body; known when it has been read
     unknown: list[str] = field(default_factory=list)
     _digest: bytes = b""
 
@@ -108,8 +115,19 @@ class Call:
     def _has_body(self) -> bool:
         return self.headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self.headers
 
+    async def work(self, work: Callable[[], T]) -> T:
+        """Does work on what was read, beside the event loop when that was large."""
+        return await self.large.beside(work) if self.is_large else work()
+
     async def _read(self, table: Table) -> dict[str, Any]:
-        body = await read_body(self.receive, self.headers, self.settings.max_body_bytes)
+        spool = await read_body(self.receive, self.headers, self.settings.max_body_bytes, self.settings.spool_folder)
+        self.held.callback(spool.drop)
+        self.is_large = spool.is_on_disk
+        if self.is_large:
+            await self.held.enter_async_context(self.large.turn(self.identity.account.id))
+        return await self.work(lambda: self._understand(spool.take(), table))
+
+    def _understand(self, body: bytes, table: Table) -> dict[str, Any]:
         if b"idempotency-key" in self.headers:
             self._digest = self._digest_of(body)
         properties, is_form = decode_properties(body, self.headers, takes_files=self.operation.takes_files)

@@ -1,10 +1,12 @@
 """The body of a request to the properties in it: read within its limit, then JSON or form (L14, L15).
 
-What a hostile body could cost is bounded before anything is built from it: size while it arrives, members, depth and
-digits on the text without its strings, which is one pass at the speed of the regular expression engine.
+What a hostile body could cost is bounded before anything is built from it: size while it arrives, when what is large goes
+to disk; members, depth and digits on the text without its strings. That is a pass in pieces, since whatever searches all of
+50 MiB at once would hold up all other threads for as long.
 """
 
 import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,13 +15,15 @@ from starlette.types import Receive
 from smtpeter.doors.rest.errors import Problem
 from smtpeter.doors.rest.form import FormError, decode_form
 from smtpeter.doors.rest.multipart import decode_multipart
+from smtpeter.world.smtp_spool import Spool
 
 MAX_DEPTH = 64
 MAX_MEMBERS = 200_000
 MAX_DIGITS = 40
 
-# one that is never closed is a string to the end, or each quotation mark in it would be tried anew: quadratic
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*(?:"|\\?\Z)', re.DOTALL)
+_PIECE_BYTES = 2**18
+# each member has a comma or a bracket before it, and two strings at most
+_MOST_QUOTES = 4 * (MAX_MEMBERS + 1)
 _LONG_NUMBER = re.compile(rb"[0-9][0-9.eE+-]{%d,}+" % MAX_DIGITS)
 _BRACKET = re.compile(rb"[\[\]{}]")
 _BYTE = re.compile(r"\(byte (\d+)\)")
@@ -31,24 +35,28 @@ class ClientGone(Exception):
     """The client closed the connection; nobody is there to be answered."""
 
 
-async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
-    """Gives the whole body. Raises Problem (413) as soon as it is known to be too large, and ClientGone."""
+async def read_body(receive: Receive, headers: Headers, limit: int, folder: Path) -> Spool:
+    """Gives the whole body, which rests in the folder while it arrives when it is large.
+
+    Raises Problem (413) as soon as it is known to be too large, and ClientGone.
+    """
     announced = headers.get(b"content-length", b"")
     if announced.isdigit() and (len(announced) > 18 or int(announced) > limit):
         raise _too_large(limit)
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            raise _too_large(limit)
-        if not message.get("more_body", False):
-            return b"".join([*parts, part]) if parts else part
-        parts.append(part)
+    spool = Spool(folder)
+    try:
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            spool.add(message.get("body", b""))
+            if spool.octets > limit:
+                raise _too_large(limit)
+            if not message.get("more_body", False):
+                return spool
+    except BaseException:
+        spool.drop()
+        raise
 
 
 def _too_large(limit: int) -> Problem:
@@ -104,16 +112,46 @@ def decode_json(body: bytes) -> dict[str, Any]:
 
 
 def _check_bounds(body: bytes) -> None:
-    bare = _STRING.sub(b"", body)
+    bare = _without_strings(body)
     openers = bare.count(b"[") + bare.count(b"{")
     # every member but the first of its container has a comma before it
     if bare.count(b",") + openers > MAX_MEMBERS:
-        raise Problem("invalid_json", reason=f"it has more than {MAX_MEMBERS} members")
+        raise _too_many_members()
     if openers > MAX_DEPTH and _depth(bare) > MAX_DEPTH:
         raise Problem("invalid_json", reason=f"it is nested deeper than {MAX_DEPTH}")
-    for number in _LONG_NUMBER.finditer(bare):
-        if len(re.sub(rb"[^0-9]", b"", number[0])) > MAX_DIGITS:
-            raise Problem("invalid_json", reason=f"a number in it has more than {MAX_DIGITS} digits")
+    for at in range(0, len(bare), _PIECE_BYTES):
+        # what begins further in front shows its length in the piece before
+        for number in _LONG_NUMBER.finditer(bare[max(0, at - 2 * MAX_DIGITS) : at + _PIECE_BYTES]):
+            if len(re.sub(rb"[^0-9]", b"", number[0])) > MAX_DIGITS:
+                raise Problem("invalid_json", reason=f"a number in it has more than {MAX_DIGITS} digits")
+
+
+def _without_strings(body: bytes) -> bytes:
+    """Gives the text without its strings, a last one that is never closed included.
+
+    What is escaped cannot end a string. A backslash outside of strings ends the decoding there, so what it hides was never
+    built. Raises Problem for more strings than there are members.
+    """
+    if b'"' not in body:
+        return body
+    found: list[bytes] = []
+    quotes = 0
+    left = b""
+    for at in range(0, len(body), _PIECE_BYTES):
+        piece = left + body[at : at + _PIECE_BYTES]
+        # an escape that goes on in the next piece
+        left = b"\\" if (len(piece) - len(piece.rstrip(b"\\"))) % 2 else b""
+        piece = piece[: len(piece) - len(left)].replace(b"\\\\", b"").replace(b'\\"', b"")
+        parts = piece.split(b'"')
+        found += parts[quotes % 2 :: 2]
+        quotes += len(parts) - 1
+        if quotes > _MOST_QUOTES:
+            raise _too_many_members()
+    return b"".join(found)
+
+
+def _too_many_members() -> Problem:
+    return Problem("invalid_json", reason=f"it has more than {MAX_MEMBERS} members")
 
 
 def _depth(bare: bytes) -> int:

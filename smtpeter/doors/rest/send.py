@@ -140,7 +140,8 @@ PROPERTIES = Table(
 
 async def send(call: Call) -> Response:
     """Accepts one message for each recipient and answers `{id: recipient as given}` in their order."""
-    draft = make_draft(await call.read_body(), call.client, call.settings.max_recipients)
+    given = await call.read_body()
+    draft = await call.work(lambda: make_draft(given, call.client, call.settings.max_recipients))
 
     def answer(ids: list[MessageId]) -> Response:
         return json_response(answer_of(ids, draft))
