@@ -33,6 +33,7 @@ from smtpeter.model.message import (
     Submission,
     new_submission_id,
 )
+from smtpeter.model.parts import Parts
 from smtpeter.model.refusal import Refused
 from smtpeter.store.store import Store
 from smtpeter.world.seams import World
@@ -53,6 +54,7 @@ class Judge:
         self._world = world
         self._senders = senders
         self._settings = settings
+        self._workshop = workshop
         self._personal = Personal(workshop, letters, world.clock)
         self._sources = LetterSources(store, workshop)
 
@@ -61,7 +63,7 @@ class Judge:
         recipients = _without_repeats(draft.recipients)
         self._check_recipients(recipients)
         self._check_size(draft.source)
-        asked = header_wish(draft)
+        asked = await self._workshop.read(len(draft.source.content), lambda: header_wish(draft))
         source, template = await self._source(identity, draft, asked)
         if source.data is None and any(one.data for one in recipients):
             source = replace(source, data="{}")
@@ -99,9 +101,8 @@ class Judge:
     async def _look(self, source: Source, audience: Audience) -> Found:
         """Gives what the content says of itself, for each recipient where that differs. Raises Refused."""
         is_full = _is_full(source)
-        if is_full or _has_automatic_address(source):
-            return await self._personal.look(source, audience, is_full=is_full)
-        return _inspect(source)
+        found = None if is_full else await self._workshop.read(len(source.content), lambda: _inspect(source))
+        return found or await self._personal.look(source, audience, is_full=is_full)
 
     def _check_recipients(self, recipients: tuple[Recipient, ...]) -> None:
         if not recipients:
@@ -127,22 +128,21 @@ def _is_full(source: Source) -> bool:
     return source.kind is SourceKind.LETTER or source.data is not None
 
 
-def _inspect(source: Source) -> Found:
-    """Gives what content without tags says of itself. Raises Refused."""
+def _inspect(source: Source) -> Found | None:
+    """Gives what content without tags says of itself; None when a tag makes an address in it. Raises Refused."""
     if source.kind is SourceKind.MIME:
         found = inspect.inspect(source.content)
         return Found(found.from_domains, found.subject, found.options)
     parts = model_parts.decode(source.content)
+    if _has_automatic_address(parts):
+        return None
     compose.check_parts(parts)
     options = read_options([(name, text) for name, text in parts.headers if is_option(name)])
     return Found((parts.sender.address.rpartition("@")[2],), parts.subject, options, files=files_of(parts))
 
 
-def _has_automatic_address(source: Source) -> bool:
+def _has_automatic_address(parts: Parts) -> bool:
     """True when an address is made by a tag that is replaced without data, as {$recipient}."""
-    if source.kind is not SourceKind.PARTS or b"{$" not in source.content:
-        return False
-    parts = model_parts.decode(source.content)
     return any("{$" in box.address for box in (parts.sender, *parts.to, *parts.cc, *parts.replyto))
 
 

@@ -2,7 +2,8 @@
 
 An account has a few turns at a time. Of calls that only want to see something a few more may wait for one; mail waits as
 long as its clients do, of which there are only so many. The thread takes the work of all in the order in which it comes,
-so nobody holds it for longer than the few pieces that are theirs.
+so nobody holds it for longer than the few pieces that are theirs. To read a large mail takes a time that follows from its octets;
+that has a thread of its own, so that it waits for nothing that takes longer.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from smtpeter.model.refusal import Refused
 
 AT_ONCE = 4
 MAX_WAITING = 32
+SMALL_BYTES = 256 * 2**10  # of a mail that is read in place
 
 T = TypeVar("T")
 
@@ -31,10 +33,11 @@ class _Turns:
 
 
 class Workshop:
-    """One thread for all accounts of a process."""
+    """The threads for all accounts of a process."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="workshop")
+        self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reading")
         self._turns: dict[AccountId, _Turns] = {}
 
     @asynccontextmanager
@@ -65,8 +68,15 @@ class Workshop:
 
     def close(self) -> None:
         """Lets the thread end with what it does now."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._reading):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Runs the work in the thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    async def read(self, size: int, work: Callable[[], T]) -> T:
+        """Reads something of `size` octets: in place when that is little, else in the thread for that."""
+        if size <= SMALL_BYTES:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._reading, work)
