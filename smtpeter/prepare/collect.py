@@ -6,7 +6,7 @@ the reason says that it never will. Whatever else is missing is left out of the 
 Raises NotYet.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from smtpeter.content.template.problem import shown
@@ -37,7 +37,7 @@ class Order:
     account: AccountId
     wanted: Sequence[Wanted]
     found: Resources
-    fill: Callable[[str], str | None]
+    fill: Callable[[str], Awaitable[str | None]]
     make: Make | None
 
 
@@ -70,7 +70,7 @@ class _Run:
         if order.make is not None:
             await self._gathering.complete(order.make)
         else:
-            await self._gathering.fetch([(one, self._filled(one.url)) for one in order.wanted])
+            await self._gathering.fetch(order.wanted, self._filled)
 
     def result(self) -> dict[str, Resource | Missed]:
         """Gives what came of it. Raises NotYet."""
@@ -104,8 +104,8 @@ class _Run:
             self._troubles[url] = trouble
             return None
 
-    def _filled(self, url: str) -> str | None:
-        filled = self._order.fill(url)
+    async def _filled(self, url: str) -> str | None:
+        filled = await self._order.fill(url)
         if filled:
             self._asked[url] = filled
         return filled

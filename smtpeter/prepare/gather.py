@@ -21,7 +21,7 @@ _ROUNDS = 6  # imports stand three deep, and the last of them may want an image
 
 Resources = Mapping[str, Resource | None]
 Make = Callable[[Resources], Awaitable[Letter]]
-Fill = Callable[[Letter, str], str | None]
+Fill = Callable[[Letter, str], Awaitable[str | None]]
 
 
 class Fetch(Protocol):
@@ -63,24 +63,23 @@ class Gathering:
 
     async def get(self, letter: Letter, wanted: Iterable[Wanted]) -> bool:
         """Fetches what was not tried before; False when there is nothing to try."""
-        return await self.fetch([(one, self._fill(letter, one.url)) for one in wanted])
+        return await self.fetch(wanted, lambda url: self._fill(letter, url))
 
-    async def fetch(self, wanted: Iterable[tuple[Wanted, str | None]]) -> bool:
-        """Fetches as `get` does, each with its URL filled in, None when that cannot be."""
+    async def fetch(self, wanted: Iterable[Wanted], fill: Callable[[str], Awaitable[str | None]]) -> bool:
+        """Fetches as `get` does; `fill` gives a URL filled in, None when that cannot be."""
         urls: dict[str, tuple[Wanted, str]] = {}
-        for one, url in wanted:
-            if url and one.url not in self.resources and one.url not in urls:
-                urls[one.url] = one, url
-        if not urls:
-            return False
-        self.resources |= dict.fromkeys(urls)
-        queue = iter(urls.values())
         try:
             async with asyncio.timeout(MAX_SECONDS):
+                for one in wanted:
+                    if one.url not in self.resources and one.url not in urls and (url := await fill(one.url)):
+                        urls[one.url] = one, url
+                self.resources |= dict.fromkeys(urls)
+                queue = iter(urls.values())
                 await asyncio.gather(*[self._work(queue) for _ in range(min(AT_ONCE, len(urls)))])
         except TimeoutError:
-            pass  # what did not come in time is not there
-        return True
+            self.resources |= dict.fromkeys([url for url in urls if url not in self.resources])
+            # what did not come in time is not there
+        return bool(urls)
 
     async def _work(self, queue: Iterator[tuple[Wanted, str]]) -> None:
         for wanted, url in queue:

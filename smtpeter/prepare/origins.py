@@ -1,15 +1,17 @@
 """Numbers of origins, as tokens have them: looked up once, and given out for origins that no mail had before.
 
-A number never changes what it means, so what is known here stays right. Raises StoreUnavailable.
+A number never changes what it means, so what is known here stays right. A mail with very many origins gets numbers for the
+first of them, always the same ones; the others are not tracked. Raises StoreUnavailable.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from smtpeter.model.account import AccountId
 from smtpeter.store.origins import Origins, number_origins, numbers_of
 from smtpeter.store.store import Store
 
 MAX_KNOWN = 50_000
+MAX_ORIGINS = 2_000  # of one mail
 
 
 class OriginNumbers:
@@ -19,11 +21,11 @@ class OriginNumbers:
         self._store = store
         self._known: dict[tuple[AccountId, str], int] = {}
 
-    async def of(self, account: AccountId, origins: Iterable[str]) -> Mapping[str, int]:
-        """Gives the number of each origin."""
+    async def of(self, account: AccountId, origins: Sequence[str]) -> Mapping[str, int]:
+        """Gives the number of each origin that is to have one."""
         numbers: dict[str, int] = {}
         unknown = []
-        for origin in origins:
+        for origin in origins[:MAX_ORIGINS]:
             number = self._known.get((account, origin))
             if number is None:
                 unknown.append(origin)

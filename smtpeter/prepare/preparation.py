@@ -10,7 +10,7 @@ settled, and it is tried again at the next attempt. Raises CannotRender, NotYet,
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from smtpeter.content.kept import Kept
@@ -25,7 +25,7 @@ from smtpeter.prepare.collect import NotYet, Order, collect, sentence_about
 from smtpeter.prepare.fetching import Fetching
 from smtpeter.prepare.flights import Flights
 from smtpeter.prepare.gather import MAX_BYTES, Make, Resources
-from smtpeter.prepare.workshop import Workshop
+from smtpeter.prepare.workshop import Watch, Workshop
 from smtpeter.store.contents import content_of, keep_content
 from smtpeter.store.resources import Found, Missed, Preparation, keep_preparation, resources_of
 from smtpeter.store.resources import Resource as Said
@@ -141,12 +141,13 @@ class Preparations:
     async def _wanted(self, message: Message, found: Resources) -> Sequence[Wanted]:
         """Gives what the message names by URL beside what was found."""
 
-        def look() -> Sequence[Wanted]:
+        def look(_: Watch | None) -> Sequence[Wanted]:
             if message.source.kind is SourceKind.LETTER:
                 return letter_of(message, self._tools, found).compiled.wanted
             return [one for one in file_urls(message) if one.url not in found]
 
-        return await self._workshop.run(f"wanted {message.submission}", len(message.source.content), look)
+        kind = "wanted with" if found else "wanted"
+        return await self._workshop.run(f"{kind} {message.submission}", size_of(message, found), look)
 
     async def _shared(self, message: Message, wanted: Sequence[Wanted], patience_seconds: float | None) -> Resources:
         """Gives what all messages of the submission get."""
@@ -219,14 +220,14 @@ class Preparations:
                     settled.append(Found(url, digest, one.type, one.name))
             return await self._store.write(keep_preparation, Preparation(job.name, self._clock.now(), tuple(settled)))
 
-    def _fill(self, job: _Job) -> Callable[[str], str | None]:
+    def _fill(self, job: _Job) -> Callable[[str], Awaitable[str | None]]:
         """Gives what fills in URLs: what other messages get too must not have values of this one in it."""
         message, tools = job.message, self._tools
 
-        def fill(url: str) -> str | None:
+        async def fill(url: str) -> str | None:
             if not _is_own(message, url):
                 return url
-            return filled_url(message, tools, url) if job.is_own else None
+            return await self._workshop.beside(lambda: filled_url(message, tools, url)) if job.is_own else None
 
         return fill
 
@@ -285,6 +286,13 @@ def _fault(job: _Job, said: Mapping[str, Said]) -> str:
         if one.purpose is Purpose.ATTACHMENT and not isinstance(found, Found):
             return sentence_about(one.url, found.sentence if found is not None else "It was not looked for.")
     return ""
+
+
+def size_of(message: Message, resources: Resources) -> int:
+    """Gives the octets that a message is made of: its source, its values, and what was found for it."""
+    values = len(message.source.data or "") + len(message.recipient.data)
+    found = sum([len(one.content) for one in resources.values() if one is not None]) if resources else 0
+    return len(message.source.content) + values + found
 
 
 def _size(url: str, resource: Resource | None) -> int:

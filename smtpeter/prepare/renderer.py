@@ -10,7 +10,7 @@ rendering raises CannotConvert.
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from smtpeter.content.render import (
@@ -24,6 +24,7 @@ from smtpeter.content.render import (
     source_of,
     webversion_of,
 )
+from smtpeter.content.rewrite.parts import HostedImage
 from smtpeter.content.template.reading import Resource
 from smtpeter.model.message import Message, SourceKind, Transfer
 from smtpeter.prepare.collect import NotYet
@@ -31,13 +32,13 @@ from smtpeter.prepare.fetching import Fetching
 from smtpeter.prepare.gather import Resources
 from smtpeter.prepare.images import Images
 from smtpeter.prepare.origins import OriginNumbers
-from smtpeter.prepare.preparation import Preparations
-from smtpeter.prepare.workshop import SMALL_BYTES, Workshop
+from smtpeter.prepare.preparation import Preparations, size_of
+from smtpeter.prepare.workshop import SMALL_BYTES, Watch, Workshop
 from smtpeter.store.store import Store
 from smtpeter.wire.dkim import Signer
 from smtpeter.world.seams import Clock
 
-LARGE_BYTES = 2**19  # what is larger is encoded, hashed and signed beside the event loop
+LARGE_BYTES = 2**17  # what is larger is encoded, hashed and signed beside the event loop
 
 _NO_NUMBERS: Mapping[str, int] = {}
 _EMPTY = Resource(b"")
@@ -49,6 +50,16 @@ class Original:
 
     content: bytes = field(repr=False)
     is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A mail, and what is to be known of it before it is rendered: to look for that takes long where there is much."""
+
+    composed: Composed = field(repr=False)
+    origins: tuple[str, ...]
+    images: tuple[HostedImage, ...] = field(repr=False)
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +84,16 @@ class Renderer:
 
     async def composed(self, message: Message) -> Composed:
         """Gives the message as it is to be rewritten, with what it names by URL in it."""
-        return await self._compose(message, await self._preparations.of(message))
+        return (await self._compose(message, await self._preparations.of(message))).composed
 
     async def ready(self, message: Message, patience_seconds: float | None = None) -> Ready:
         """Gives the message with all that its rendering needs. Raises UnderWay when fetching it takes longer than this."""
         resources = await self._preparations.of(message, patience_seconds)
-        composed = await self._compose(message, resources)
-        numbers = await self._origins.of(message.account, composed.origins) if composed.origins else _NO_NUMBERS
-        if composed.images:
-            await self._images.keep(message.account, composed.images)
-        return Ready(composed, numbers, _size(message, resources))
+        made = await self._compose(message, resources)
+        numbers = await self._origins.of(message.account, made.origins) if made.origins else _NO_NUMBERS
+        if made.images:
+            await self._images.keep(message.account, made.images)
+        return Ready(made.composed, numbers, made.size)
 
     async def leave(self, ready: Ready, *, signers: Sequence[Signer], now: datetime, transfer: Transfer) -> Rendered:
         """Gives a message that is ready as it leaves. Raises CannotConvert."""
@@ -106,7 +117,8 @@ class Renderer:
 
     async def source(self, message: Message) -> bytes:
         """Gives the message as it was composed, before it was rewritten."""
-        return source_of(await self.composed(message))
+        composed = await self.composed(message)
+        return await self._workshop.beside(lambda: source_of(composed))
 
     async def webversion(self, message: Message) -> str | None:
         """Gives the page that shows the message; None when there is no such page, or it cannot be made."""
@@ -124,23 +136,29 @@ class Renderer:
         resources = self._preparations.at_hand(message)
         missing = await self._preparations.missing(message, resources)
         try:
-            composed = await self._compose(message, {**resources, **dict.fromkeys(missing, _EMPTY)})
+            made = await self._compose(message, {**resources, **dict.fromkeys(missing, _EMPTY)})
         except CannotRender:
             return None
-        return Original(source_of(composed), is_whole=not missing)
+        work = functools.partial(source_of, made.composed)
+        source = await self._workshop.beside(work) if made.size > LARGE_BYTES else work()
+        return Original(source, is_whole=not missing)
 
     async def close(self) -> None:
         """Ends what is under way."""
         await self._preparations.close()
         self._workshop.close()
 
-    async def _compose(self, message: Message, resources: Resources) -> Composed:
-        work = functools.partial(compose, message, self._tools, resources)
-        return (
-            await self._workshop.run(message.submission, _size(message, resources), work)
-            if _is_dear(message)
-            else work()
-        )
+    async def _compose(self, message: Message, resources: Resources) -> _Made:
+        size = size_of(message, resources)
+
+        def make(watch: Watch | None) -> _Made:
+            tools = self._tools if watch is None else replace(self._tools, clock=watch)
+            composed = compose(message, tools, resources)
+            return _Made(composed, composed.origins, composed.images, max(size, composed.size))
+
+        if size <= LARGE_BYTES and not _is_dear(message):
+            return make(None)
+        return await self._workshop.run(message.submission, size, make)
 
 
 def _is_dear(message: Message) -> bool:
@@ -154,8 +172,3 @@ def _is_dear(message: Message) -> bool:
         or features.images == "hosted"
         or (message.options.tracking and (features.trackclicks or features.trackopens))
     )
-
-
-def _size(message: Message, resources: Resources) -> int:
-    found = sum([len(one.content) for one in resources.values() if one is not None]) if resources else 0
-    return len(message.source.content) + found

@@ -36,7 +36,10 @@ async def gathered(document: dict[str, object], web: gather.Fetch) -> tuple[Lett
     async def make(resources: Resources) -> Letter:
         return Letter(compile_document(document, resources=resources))
 
-    gathering = Gathering(web, lambda letter, url: letter.url(url, None))
+    async def fill(letter: Letter, url: str) -> str | None:
+        return letter.url(url, None)
+
+    gathering = Gathering(web, fill)
     return await gathering.complete(make), gathering
 
 
@@ -70,7 +73,11 @@ async def test_imports_that_never_end_come_to_an_end() -> None:
 async def test_all_of_it_together_is_bounded() -> None:
     page = Resource(bytes(10 * 2**20))
     web = Web(lambda url: page)
-    gathering = Gathering(web, lambda letter, url: url)
+
+    async def fill(letter: Letter, url: str) -> str | None:
+        return url
+
+    gathering = Gathering(web, fill)
     letter = Letter(compile_document({}))
     wanted = [Wanted(f"https://a.example/{number}.png", Purpose.IMAGE) for number in range(50)]
     assert await gathering.get(letter, wanted)

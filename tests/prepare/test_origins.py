@@ -39,6 +39,16 @@ async def test_what_is_forgotten_is_looked_up_again(tmp_path: Path) -> None:
         numbers = OriginNumbers(rooms.store)
         first = await numbers.of(rooms.mine, [A])
         many = [f"https://{number}.example" for number in range(origins.MAX_KNOWN + 1)]
-        await numbers.of(rooms.mine, many)
+        for at in range(0, len(many), origins.MAX_ORIGINS):
+            await numbers.of(rooms.mine, many[at : at + origins.MAX_ORIGINS])
         assert len(numbers._known) == origins.MAX_KNOWN
         assert await numbers.of(rooms.mine, [A]) == first
+
+
+@in_virtual_time
+async def test_of_very_many_origins_the_first_have_numbers_each_time_the_same(tmp_path: Path) -> None:
+    async with open_rooms(tmp_path) as rooms:
+        many = [f"https://{number}.example" for number in range(origins.MAX_ORIGINS + 10)]
+        first = await OriginNumbers(rooms.store).of(rooms.mine, many)
+        assert set(first) == set(many[: origins.MAX_ORIGINS])
+        assert await OriginNumbers(rooms.store).of(rooms.mine, many) == first

@@ -24,6 +24,12 @@ class Texts:
         """True when the text follows from the HTML with its values, so that values stand in two places."""
         return self.adds_text and self.text is None and self.html is not None
 
+    @property
+    def size(self) -> int:
+        """About the octets of what is composed of them."""
+        texts = sum([len(text) for pieces in (self.html, self.text) if pieces for text in pieces.texts])
+        return texts + self.files.size
+
     def write(self, html: str | None, text: str | None) -> bytes:
         """Gives the Content fields, a blank line and the body for these texts."""
         return write_body(text, html, self.files)

@@ -87,6 +87,7 @@ class Run:
 
     def write(self, text: str) -> None:
         """Puts text into the output."""
+        self.read(len(text))
         self.room -= len(text)
         if self.room < 0:
             raise Fault(f"The result has more than {self.limits.max_output} characters", Kind.LIMIT)

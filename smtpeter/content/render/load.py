@@ -127,7 +127,8 @@ def _values(message: Message, tools: Tools) -> Values:
     if _is_full(message) or message.received.protocol in _API:
         automatic["recipient"] = message.recipient.given or message.recipient.address
         automatic["envelope"] = message.envelope or ""
-    return Values(_data(message, tools) if _is_full(message) else {}, message.accepted, automatic)
+    data = _data(message, tools) if _is_full(message) else {}
+    return Values(data, message.accepted, automatic, tools.clock)
 
 
 def _data(message: Message, tools: Tools) -> Mapping[str, Any]:

@@ -49,6 +49,11 @@ class Composed:
     texts: Texts | None = field(default=None, repr=False)
 
     @property
+    def size(self) -> int:
+        """About the octets that it has."""
+        return len(self.body) if self.texts is None else self.texts.size
+
+    @property
     def origins(self) -> tuple[str, ...]:
         """Schemes and hosts of the addresses that are tracked."""
         return self.rewritten.origins if self.rewritten else ()

@@ -13,6 +13,7 @@ from smtpeter.content.filled.mime import MimePlan
 from smtpeter.content.filled.parts import PartsPlan
 from smtpeter.content.kept import Kept
 from smtpeter.content.letter import Letters
+from smtpeter.content.personalize.run import Clock
 from smtpeter.content.render.rewriting import Rewritten
 from smtpeter.content.shape import Shapes
 from smtpeter.content.template.reading import Resource
@@ -51,10 +52,14 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """`hostname` is ours, as others know it; `shows_client`: the trace names the client that handed the message in."""
+    """`hostname` is ours, as others know it; `shows_client`: the trace names the client that handed the message in.
+
+    `clock`, when there is one, is looked at while tags are filled in, as `Values.clock`.
+    """
 
     hostname: str
     keyring: Keyring
     letters: Letters
     shows_client: bool = False
     shelf: Shelf = field(default_factory=Shelf, repr=False, compare=False)
+    clock: Clock | None = None

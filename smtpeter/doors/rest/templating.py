@@ -161,7 +161,10 @@ class Templates:
         async def make(resources: Resources) -> Letter:
             return await run(lambda: self._letters.get(text, resources=resources))
 
-        gathering = Gathering(self._fetch_for(account), lambda letter, url: letter.url(url, values))
+        async def fill(letter: Letter, url: str) -> str | None:
+            return await run(lambda: letter.url(url, values))
+
+        gathering = Gathering(self._fetch_for(account), fill)
         if values is not None:
             first = await make({})
             fault = await run(lambda: data_fault({**(first.compiled.data or {}), **values.data}))
