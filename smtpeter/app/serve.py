@@ -39,6 +39,7 @@ from smtpeter.world.share import Board, Share
 from smtpeter.world.stream import TcpDialer
 
 SIGNS_PER_PATIENCE = 8  # signs of life that may be late before a worker counts as hanging
+SWITCH_SECONDS = 0.0005
 LINGER_SECONDS = 5.0  # for clients of a worker that retires, who mostly are done by then
 _LOOK_SECONDS = 0.1
 
@@ -51,6 +52,8 @@ def work(errand: Errand) -> int:
         open_log(is_pretty=is_pretty, worker=errand.number, node=config.server.node or os.uname().nodename)
         # signing and parsing make no cycles worth looking for this often
         gc.set_threshold(50_000, 20, 50)
+        # work beside the event loop lets it have its turn: what a call waits, it waits for each of its steps (W9)
+        sys.setswitchinterval(SWITCH_SECONDS)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_work(config, errand))
     except (StoreRefused, StoreUnavailable, OSError, ValueError) as error:
