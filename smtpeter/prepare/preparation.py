@@ -20,7 +20,6 @@ from smtpeter.content.template.reading import Purpose, Resource, Wanted
 from smtpeter.content.template.tags import has_tag
 from smtpeter.model.message import Message, SourceKind
 from smtpeter.model.outcome import State
-from smtpeter.model.parts import decode_letter
 from smtpeter.prepare.collect import NotYet, Order, collect, sentence_about
 from smtpeter.prepare.fetching import Fetching
 from smtpeter.prepare.flights import Flights
@@ -186,8 +185,14 @@ class Preparations:
     async def _settle_now(self, job: _Job) -> _Settled:
         said: Mapping[str, Said] | None = await self._store.read(resources_of, job.name)
         contents: dict[bytes, bytes] = {}
-        if said is None:
-            said = await self._prepare(job, contents)
+        try:
+            if said is None:
+                said = await self._prepare(job, contents)
+        except CannotRender as fault:
+            # what is found there makes a document of it that nobody can send, for all of its messages
+            settled = _Settled(NOTHING, str(fault))
+            self._kept.keep(job.name, settled, len(settled.fault))
+            return settled
         resources = {url: await self._resource(one, contents) for url, one in said.items()}
         settled = _Settled(resources, _fault(job, said))
         self._kept.keep(job.name, settled, sum([_size(url, one) for url, one in resources.items()]))
@@ -235,11 +240,10 @@ class Preparations:
         """Gives what compiles the document of a message with what was found so far; None when it is none."""
         if message.source.kind is not SourceKind.LETTER:
             return None
-        document = decode_letter(message.source.content).document
 
         async def make(resources: Resources) -> Letter:
             found = dict(resources)
-            return await self._workshop.beside(lambda: self._tools.letters.get(document, resources=found))
+            return await self._workshop.beside(lambda: letter_of(message, self._tools, found))
 
         return make
 
