@@ -65,7 +65,7 @@ class _Boxes:
 
     @property
     def is_shared(self) -> bool:
-        return all(piece.address.is_shared for piece in self.pieces)
+        return all(piece.address.is_shared and piece.address.template is None for piece in self.pieces)
 
     def fill(self, values: Values) -> tuple[Mailbox, ...]:
         return tuple(

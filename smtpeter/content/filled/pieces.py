@@ -68,8 +68,8 @@ class BoxPiece:
 
     @property
     def is_shared(self) -> bool:
-        """True when it is the same for all messages of a submission."""
-        return self.address.is_shared and self.name.is_shared
+        """True when it is as it is written, for all messages of a submission."""
+        return all(piece.is_shared and piece.template is None for piece in (self.address, self.name))
 
     def fill(self, values: Values) -> Mailbox:
         """Gives the mailbox of one message. Raises PersonalizationError and AddressError, both only in full."""

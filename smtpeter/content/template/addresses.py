@@ -1,7 +1,8 @@
 """Addresses of a document: strings, objects and arrays of both, with tags in names and addresses.
 
-They are personalized later, so only then can it be said whether an address is one (RFC 5322 3.4); here the forms are
-taken apart: `name <address>`, lists with commas outside quotes and tags.
+What has tags is personalized later, so only then can it be said whether it is an address (RFC 5322 3.4); here the forms are
+taken apart: `name <address>`, lists with commas outside quotes and tags. What has none must be an address, or it is left out:
+a text that only looks like one could show another sender than the one whose domain is checked.
 """
 
 import re
@@ -9,7 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from smtpeter.content.template.fields import Fields
+from smtpeter.content.template.problem import shown
 from smtpeter.content.template.tags import clean, masked
+from smtpeter.model.address import AddressError, parse_address
 from smtpeter.model.parts import Mailbox
 
 _MAX_ADDRESSES = 10_000
@@ -38,7 +41,7 @@ def _read(given: Fields, name: str, value: Any) -> list[Mailbox]:
     if value is None:
         return []
     if isinstance(value, str):
-        return parse(_one_line(value))
+        return _good(given, name, parse(_one_line(value)))
     if not isinstance(value, Mapping):
         given.warn("wrong-type", name, "An address is a string or an object with one; it is ignored.")
         return []
@@ -49,7 +52,18 @@ def _read(given: Fields, name: str, value: Any) -> list[Mailbox]:
     if not address:
         inner.warn("missing-property", "address", "There is no address here; the entry is left out.")
         return []
-    return [Mailbox(_one_line(address), _one_line(label))]
+    return _good(inner, "address", [Mailbox(_one_line(address), _one_line(label))])
+
+
+def _good(given: Fields, name: str, boxes: list[Mailbox]) -> list[Mailbox]:
+    """Gives the mailboxes whose addresses are such, or may become such by their tags."""
+    good = []
+    for box in boxes:
+        try:
+            good.append(box if "{" in box.address else Mailbox(str(parse_address(box.address)), box.name))
+        except AddressError:
+            given.warn("bad-value", name, f"{shown(box.address)} is not an address; it is left out.")
+    return good
 
 
 def _one_line(text: str) -> str:

@@ -81,11 +81,32 @@ def test_unknown_version_is_taken_as_the_latest(version):
         ('"Desk, front" <a@b.example>', [("a@b.example", "Desk, front")]),
         ({"name": "{$n|default:\"a,b\"}", "address": "{$r}"}, [("{$r}", '{$n|default:"a,b"}')]),
         (["a@b.example", {"email": "c@d.example"}], [("a@b.example", ""), ("c@d.example", "")]),
-        ("a@b.example\r\nBcc: c@d.example", [("a@b.example Bcc: c@d.example", "")]),
+        ("Front <A@B.EXAMPLE>, {$x}@b.example", [("A@b.example", "Front"), ("{$x}@b.example", "")]),
     ],
 )  # fmt: skip
 def test_addresses_in_every_form(given, boxes):
     assert compiled(TEXT, to=given).to == tuple(Mailbox(*box) for box in boxes)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "a@b.example\r\nBcc: c@d.example",
+        "somebody",
+        "a@",
+        "a@b..example",
+        "boss@bank.example @b.example",
+        "boss@bank.example> <a@b.example",
+        {"name": "Front", "address": "boss@bank.example, a@b.example"},
+        {"address": "X-Evil: 1 Bcc: a@b.example --0"},
+    ],
+)
+def test_what_is_no_address_is_left_out(given):
+    result = compiled(TEXT, to=[given, "c@d.example"], **{"from": given})
+    assert result.to == (Mailbox("c@d.example"),)
+    assert result.from_ is None
+    assert "missing-from" in [problem.code for problem in result.stops_sending]
+    assert "bad-value" in codes(result)
 
 
 def test_sender_given_as_array_is_its_first_entry():
