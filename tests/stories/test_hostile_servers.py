@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import Callable, Sequence
+from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,70 @@ async def test_feeds_that_explode_harm_nobody(tmp_path: Path, feed: bytes) -> No
         await delivered(gateway, story, document(block("feed", f"{SITE}/feed")))
         (mail,) = host.messages
         assert not any(word in mail.content for word in (b"root:", b"secret", b"aaaaaaaaaa"))
+
+
+# ---- names
+
+
+NAMES = [
+    'attachment; filename="a\\r\\nX-Evil: 1.txt"',
+    'attachment; filename="a\rX-Evil: 1.txt"',
+    'attachment; filename="a\x85X-Evil: 1\x00.txt"',
+    "attachment; filename*=UTF-8''a%0D%0AX-Evil:%201%0D%0A%0D%0A.txt",
+    "attachment; filename*=UTF-8''a%E2%80%A8X-Evil:%201%C2%85.txt",
+    "attachment; filename*=UTF-8''a%00%ED%A0%80.txt",
+    "attachment; filename*=UTF-16''%00a%00%0D%00%0A",
+    "attachment; filename*0*=UTF-8''a%0D; filename*1*=%0AX-Evil:%201.txt",
+    'attachment; filename="=?utf-8?q?a=0D=0AX-Evil:_1?="',
+    'attachment; filename="=?utf-8?b?YQ0KWC1FdmlsOiAx?="',
+    'attachment; filename="../../etc/passwd"',
+    'attachment; filename="a\\"; X-Evil: 1; name=\\"b"',
+    'attachment; filename="' + "a" * 5000 + '"',
+    "attachment; filename=",
+]
+TYPES = [
+    'text/plain; name="a\\r\\nX-Evil: 1"',
+    'text/plain; charset="utf-8\\r\\nX-Evil: 1"',
+    "text/plain\x85X-Evil: 1",
+    "multipart/mixed; boundary=x",
+    "message/rfc822",
+    "no type at all",
+    "text/" + "x" * 5000,
+]
+
+
+@in_virtual_time
+async def test_what_a_server_calls_its_file_adds_no_header(tmp_path: Path) -> None:
+    async with Story(tmp_path) as story:
+        host = story.host("example.com")
+        gateway = await story.start()
+
+        async def names_in(url: str) -> list[list[str]]:
+            """Gives the names of the header fields of each part of the mails with this file; none when it is not taken."""
+            host.messages.clear()
+            (first,) = await gateway.send("ann@example.com", content=with_files(url, name=""))
+            second = await send_letter(gateway, document() | {"attachments": [{"url": url}]})
+            for id in (first, second):
+                event = (await gateway.has_event(id, 1)).event
+                if isinstance(event, Deferral) and "well-formed HTTP" in event.description:
+                    return []
+                assert isinstance(event, Delivery), event
+            mails = [message_from_bytes(message.content) for message in host.messages]
+            assert not [part for mail in mails for part in mail.walk() if "\n" in (part.get_filename() or "")]
+            return [sorted(part.keys()) for mail in mails for part in mail.walk()]
+
+        story.web.page(f"{SITE}/plain.txt", b"x", type="text/plain")
+        harmless = await names_in(f"{SITE}/plain.txt")
+        said = [*((name, "text/plain") for name in NAMES), *(("", kind) for kind in TYPES)]
+        taken = 0
+        for number, (name, kind) in enumerate(said):
+            url = f"{SITE}/{number}.txt"
+            fields = {"Content-Type": kind} | ({"Content-Disposition": name} if name else {})
+            story.web.handle(url, lambda _, fields=fields: Page(200, b"x", fields))  # type: ignore[misc]
+            if names := await names_in(url):
+                assert names == harmless, (name, kind)
+                taken += 1
+        assert taken >= len(said) - 3
 
 
 # ---- time

@@ -110,8 +110,8 @@ async def town(folder: Path, zone: Zone | None = None) -> AsyncIterator[tuple[To
         yield story, await story.start()
 
 
-def with_files(*urls: str, data: str | None = None) -> Source:
-    files = tuple(Attachment(b"", name="a.txt", url=url) for url in urls)
+def with_files(*urls: str, data: str | None = None, name: str = "a.txt") -> Source:
+    files = tuple(Attachment(b"", name=name, url=url) for url in urls)
     return Source(SourceKind.PARTS, parts.encode(Parts(Mailbox(SENDER), text="See.", attachments=files)), data)
 
 
