@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from smtpeter.content.compose import Files, write_body
 from smtpeter.content.filled.html_text import text_of_html
 from smtpeter.content.personalize import Pieces
+from smtpeter.content.rewrite.settings import MAX_TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,6 @@ class Texts:
     def compose(self) -> bytes:
         """Gives the Content fields, a blank line and the body."""
         html, text = [None if pieces is None else pieces.text for pieces in (self.html, self.text)]
-        if html is not None and self.is_derived:
+        if html is not None and self.is_derived and len(html) <= MAX_TEXT:
             text = text_of_html(html) or None
         return self.write(html, text)

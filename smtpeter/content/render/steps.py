@@ -22,6 +22,7 @@ from smtpeter.content.render.load import Loaded, load, page_of
 from smtpeter.content.render.rewriting import Rewritten, page_settings_of, settings_of
 from smtpeter.content.render.tools import NO_RESOURCES, Resources, Tools
 from smtpeter.content.rewrite.parts import HostedImage
+from smtpeter.content.rewrite.settings import MAX_TEXT
 from smtpeter.content.shape import FilledMessage, Shapes
 from smtpeter.content.views import html_of
 from smtpeter.model.message import Message, Transfer
@@ -157,7 +158,7 @@ def _before(composed: Composed) -> tuple[list[Field], bytes]:
 def _filled(message: Message, fields: list[Field], loaded: Loaded, texts: Texts, tools: Tools) -> FilledMessage | None:
     """Step: the body by its shape, rewritten; None when that is not for this message, whatever came before it."""
     settings = settings_of(message, fields, tools.keyring)
-    if settings is None or texts.is_derived:
+    if settings is None or texts.is_derived or texts.size - texts.files.size > MAX_TEXT:
         return None
     key = (loaded.key, message.account, message.options)
     shapes = tools.shelf.shapes.get(key) or Shapes(settings)

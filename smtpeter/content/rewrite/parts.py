@@ -24,7 +24,7 @@ from smtpeter.content.rewrite.images import cids_of
 from smtpeter.content.rewrite.markup import scan
 from smtpeter.content.rewrite.plaintext import compile_text
 from smtpeter.content.rewrite.segments import Head, interleave, split_tokens
-from smtpeter.content.rewrite.settings import Rewriting
+from smtpeter.content.rewrite.settings import MAX_TEXT, Rewriting
 from smtpeter.model.account import AccountId
 from smtpeter.wire.headers import find
 from smtpeter.wire.mime import CannotConvert, Part, decode_body, has_crlf_only, walk, wrap_base64
@@ -193,6 +193,8 @@ def _read(content: bytes, part: Part, settings: Rewriting, mark: str) -> tuple[s
     if part.encoding not in _RAW and part.encoding not in ("quoted-printable", "base64"):
         return None
     data = decode_body(content, part)
+    if len(data) > MAX_TEXT:
+        return None
     if part.encoding == "quoted-printable" and not has_crlf_only(data):
         # line ends that were encoded: to HTML they are all the same, and a text that we quote has one kind
         data = _LINE_END.sub(b"\r\n", data)

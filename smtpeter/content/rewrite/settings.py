@@ -9,6 +9,11 @@ from smtpeter.content.rewrite.address import host_of
 ImageAddress = Callable[[bytes, str], str]
 
 
+MAX_TEXT = (
+    4 * 2**20
+)  # octets of a text that is looked at; larger ones, which no mail program shows, are left as they are
+
+
 @dataclass(frozen=True, slots=True)
 class Rewriting:
     """All off by default. `base` is scheme and host of tracked addresses, as "https://clicks.example.com".

@@ -61,7 +61,7 @@ def patched(document: Any, patch: Any) -> Any:
                 raise ValueError("the document becomes too large")
             result = jsonpatch.JsonPatch([copy.deepcopy(operation)]).apply(result, in_place=True)
         except _FAILURES as error:
-            sentence = f"Operation {number} of the patch cannot be applied: {shown(str(error))}"
+            sentence = f"Operation {number} of the patch cannot be applied: {shown(str(error)).rstrip('.')}."
             raise fail("bad-patch", f"/patch/{number}", sentence) from error
     return result
 
