@@ -146,7 +146,7 @@ class Preparations:
             return [one for one in file_urls(message) if one.url not in found]
 
         kind = "wanted with" if found else "wanted"
-        return await self._workshop.run(f"{kind} {message.submission}", size_of(message, found), look)
+        return await self._workshop.run(message.account, f"{kind} {message.submission}", size_of(message, found), look)
 
     async def _shared(self, message: Message, wanted: Sequence[Wanted], patience_seconds: float | None) -> Resources:
         """Gives what all messages of the submission get."""
@@ -232,7 +232,11 @@ class Preparations:
         async def fill(url: str) -> str | None:
             if not _is_own(message, url):
                 return url
-            return await self._workshop.beside(lambda: filled_url(message, tools, url)) if job.is_own else None
+            return (
+                await self._workshop.beside(message.account, lambda: filled_url(message, tools, url))
+                if job.is_own
+                else None
+            )
 
         return fill
 
@@ -243,7 +247,7 @@ class Preparations:
 
         async def make(resources: Resources) -> Letter:
             found = dict(resources)
-            return await self._workshop.beside(lambda: letter_of(message, self._tools, found))
+            return await self._workshop.beside(message.account, lambda: letter_of(message, self._tools, found))
 
         return make
 

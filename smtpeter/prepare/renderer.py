@@ -100,7 +100,8 @@ class Renderer:
         work = functools.partial(
             render, ready.composed, self._tools, ready.numbers, signers=signers, now=now, transfer=transfer
         )
-        return await self._workshop.beside(work) if ready.size > LARGE_BYTES else work()
+        account = ready.composed.message.account
+        return await self._workshop.beside(account, work) if ready.size > LARGE_BYTES else work()
 
     async def render(
         self, message: Message, *, signers: Sequence[Signer], now: datetime, transfer: Transfer
@@ -112,19 +113,19 @@ class Renderer:
         """Gives the content as it leaves in this form, without the block before it. Raises CannotConvert."""
         ready = await self.ready(message)
         return await self._workshop.beside(
-            lambda: content_of(ready.composed, self._tools, ready.numbers, transfer=transfer)
+            message.account, lambda: content_of(ready.composed, self._tools, ready.numbers, transfer=transfer)
         )
 
     async def source(self, message: Message) -> bytes:
         """Gives the message as it was composed, before it was rewritten."""
         composed = await self.composed(message)
-        return await self._workshop.beside(lambda: source_of(composed))
+        return await self._workshop.beside(message.account, lambda: source_of(composed))
 
     async def webversion(self, message: Message) -> str | None:
         """Gives the page that shows the message; None when there is no such page, or it cannot be made."""
         try:
             resources = await self._preparations.of(message)
-            return await self._workshop.beside(lambda: webversion_of(message, self._tools, resources))
+            return await self._workshop.beside(message.account, lambda: webversion_of(message, self._tools, resources))
         except (CannotRender, NotYet):
             return None
 
@@ -140,7 +141,7 @@ class Renderer:
         except CannotRender:
             return None
         work = functools.partial(source_of, made.composed)
-        source = await self._workshop.beside(work) if made.size > LARGE_BYTES else work()
+        source = await self._workshop.beside(message.account, work) if made.size > LARGE_BYTES else work()
         return Original(source, is_whole=not missing)
 
     async def close(self) -> None:
@@ -158,7 +159,7 @@ class Renderer:
 
         if size <= LARGE_BYTES and not _is_dear(message):
             return make(None)
-        return await self._workshop.run(message.submission, size, make)
+        return await self._workshop.run(message.account, message.submission, size, make)
 
 
 def _is_dear(message: Message) -> bool:

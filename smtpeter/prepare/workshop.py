@@ -12,6 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from smtpeter.model.account import AccountId
+from smtpeter.world.fetch.slots import Slots
 from smtpeter.world.seams import Clock
 
 SMALL_BYTES = 8 * 2**10
@@ -19,6 +21,8 @@ MOST_BYTES = 64 * 2**10  # of what is done in place because it was short before
 SHORT_SECONDS = 0.002  # of the loop's time, for one message
 PATIENCE_SECONDS = 0.005  # with work in place
 REMEMBERED = 10_000  # kinds of work
+AT_ONCE_OF_ACCOUNT = 2  # pieces in the thread: one is done while the next waits
+_ANY_NUMBER = 2**31
 
 T = TypeVar("T")
 # gives nothing that means a time; raises TooLong
@@ -35,9 +39,10 @@ class Workshop:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
+        self._slots = Slots(_ANY_NUMBER, AT_ONCE_OF_ACCOUNT)
         self._lasted: dict[str, float] = {}
 
-    async def run(self, kind: str, size: int, work: Callable[[Watch | None], T]) -> T:
+    async def run(self, account: AccountId, kind: str, size: int, work: Callable[[Watch | None], T]) -> T:
         """Does the work: in place when it was short the last time, or when it is new, and has few octets.
 
         In place it gets a watch, which it has to call now and then.
@@ -48,11 +53,12 @@ class Workshop:
                 return self._timed(kind, lambda: work(self._watch()))
             except TooLong:
                 pass
-        return await self.beside(lambda: self._timed(kind, lambda: work(None)))
+        return await self.beside(account, lambda: self._timed(kind, lambda: work(None)))
 
-    async def beside(self, work: Callable[[], T]) -> T:
-        """Does the work in the thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+    async def beside(self, account: AccountId, work: Callable[[], T]) -> T:
+        """Does the work in the thread. An account has few pieces there at a time, so that others have their turn soon."""
+        async with self._slots.of(str(account)):
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     def close(self) -> None:
         """Lets the thread end."""

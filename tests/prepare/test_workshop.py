@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from smtpeter.model.account import AccountId
 from smtpeter.prepare import workshop
 from smtpeter.prepare.workshop import TooLong, Watch, Workshop
 
 SHORT = workshop.SHORT_SECONDS / 2
 LONG = workshop.PATIENCE_SECONDS * 2
+ACCOUNT = AccountId(1)
 SMALL = workshop.SMALL_BYTES
 
 
@@ -54,7 +56,7 @@ class Bench:
     async def run(self, size: int, *steps: float) -> list[str]:
         """Does work of one kind; gives where."""
         self.places.clear()
-        assert await self.workshop.run("kind", size, self.work(*steps)) == "done"
+        assert await self.workshop.run(ACCOUNT, "kind", size, self.work(*steps)) == "done"
         return list(self.places)
 
 
@@ -98,7 +100,7 @@ async def test_fault_of_the_work_is_told_wherever_it_is_done(bench: Bench) -> No
 
     for size in (1, SMALL + 1):
         with pytest.raises(ValueError):
-            await bench.workshop.run(f"size {size}", size, fail)
+            await bench.workshop.run(ACCOUNT, f"size {size}", size, fail)
 
 
 async def test_event_loop_is_free_while_work_is_done_beside(bench: Bench) -> None:
@@ -108,7 +110,7 @@ async def test_event_loop_is_free_while_work_is_done_beside(bench: Bench) -> Non
         begun.set()
         return may_end.wait(5)
 
-    task = asyncio.create_task(bench.workshop.run("kind", SMALL + 1, wait))
+    task = asyncio.create_task(bench.workshop.run(ACCOUNT, "kind", SMALL + 1, wait))
     while not begun.is_set():
         await asyncio.sleep(0)
     may_end.set()
@@ -117,3 +119,25 @@ async def test_event_loop_is_free_while_work_is_done_beside(bench: Bench) -> Non
 
 def test_what_ends_work_in_place_is_no_fault_of_a_mail() -> None:
     assert not issubclass(TooLong, ValueError)
+
+
+async def test_account_with_much_work_keeps_another_waiting_for_a_few_pieces_only(bench: Bench) -> None:
+    done: list[str] = []
+    may_begin = threading.Event()
+
+    def piece(name: str) -> Callable[[], None]:
+        def work() -> None:
+            may_begin.wait(5)
+            done.append(name)
+
+        return work
+
+    tasks = [asyncio.create_task(bench.workshop.beside(ACCOUNT, piece(f"one {n}"))) for n in range(20)]
+    await asyncio.sleep(0)
+    tasks.append(asyncio.create_task(bench.workshop.beside(AccountId(2), piece("another"))))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    may_begin.set()
+    await asyncio.gather(*tasks)
+    assert done.index("another") <= workshop.AT_ONCE_OF_ACCOUNT
+    assert len(done) == 21
