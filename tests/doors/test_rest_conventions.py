@@ -323,7 +323,7 @@ async def test_life_cycle_messages_are_answered() -> None:
 
 async def test_http_1_0_is_answered_by_a_real_server() -> None:
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(House().app, loop="none", http="httptools", access_log=False, log_level="error")
+    config = uvicorn.Config(House().app, loop="none", http="httptools", access_log=False, log_config=None)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     reader, writer = await asyncio.open_connection(*listening.getsockname())

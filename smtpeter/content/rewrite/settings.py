@@ -9,9 +9,8 @@ from smtpeter.content.rewrite.address import host_of
 ImageAddress = Callable[[bytes, str], str]
 
 
-MAX_TEXT = (
-    4 * 2**20
-)  # octets of a text that is looked at; larger ones, which no mail program shows, are left as they are
+# octets of a text that is looked at; larger ones, which no mail program shows, are left as they are
+MAX_TEXT = 4 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
