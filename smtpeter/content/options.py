@@ -9,11 +9,12 @@ Raises Refused: `invalid_header` naming the field.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from smtpeter.content.personalize.data import MAX_DATA_DEPTH, MAX_DATA_OCTETS
 from smtpeter.model.account import Features
@@ -59,8 +60,7 @@ _STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*"')
 _NO_TAG = re.compile(r"[\s;\x00-\x1f\x7f-\x9f]")
 
 
-@dataclass(frozen=True, slots=True)
-class OptionHeaders:
+class OptionHeaders(Struct, frozen=True):
     """What the option fields said; None where they said nothing. `template` is a number or name as written."""
 
     features: Features = Features()
@@ -74,8 +74,11 @@ class OptionHeaders:
 
     def over(self, lower: "OptionHeaders") -> "OptionHeaders":
         """Gives what is said here, with what is not said here taken from `lower`."""
-        said = {one.name: value for one in fields(self) if (value := getattr(self, one.name)) is not None}
-        return replace(lower, **{**said, "features": self.features.over(lower.features)})
+        if lower is NOTHING or self is NOTHING:
+            return self if lower is NOTHING else lower
+        features = self.features.over(lower.features)
+        others = [b if a is None else a for a, b in zip(astuple(self)[1:], astuple(lower)[1:], strict=True)]
+        return OptionHeaders(features, *others)
 
 
 NOTHING = OptionHeaders()

@@ -1,6 +1,6 @@
 """One message over one open connection, from its render to the verdict on the reply."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from smtpeter.content.render import Rendered
 from smtpeter.delivery.errand import Attempted, Errand, Handover

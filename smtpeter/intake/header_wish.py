@@ -5,10 +5,11 @@ the template, which says everything else (smtp-api.md, templates.md 11). Raises 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from smtpeter.content.attachments import MAX_NAME, complete
 from smtpeter.content.options import NOTHING, PREFIX, OptionHeaders, is_option, read_options
@@ -25,15 +26,14 @@ _LENT = {b"from": "from", b"to": "to", b"cc": "cc", b"reply-to": "replyTo", b"su
 _PREFIX = PREFIX.encode()
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderWish:
+class HeaderWish(Struct, frozen=True):
     """What was asked. `data`: that of the draft with what the header says over it, as JSON; None: there is none.
 
     `options` are those of a mail that is made of a `letter`, whose own header says the rest; of other mail they stay in its
     content.
     """
 
-    data: str | None = field(default=None, repr=False)
+    data: str | None = None
     letter: LetterWish | None = None
     options: OptionHeaders = NOTHING
 

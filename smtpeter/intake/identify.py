@@ -13,10 +13,11 @@ import hmac
 import secrets
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, partial
 
 import argon2
+from msgspec.structs import replace
 
 from smtpeter.intake.remember import Remembered
 from smtpeter.model.account import Account, AccountId, Features, Identity, Login, Role, Token

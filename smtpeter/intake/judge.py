@@ -7,7 +7,8 @@ Raises `Refused`, and StoreUnavailable when the sender domains or a template can
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from smtpeter.content import compose, inspect
 from smtpeter.content.letter import Letters

@@ -4,9 +4,11 @@ Raises Refused for options that cannot be kept together or in time.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+
+from msgspec.structs import replace
 
 from smtpeter.content.options import OptionHeaders
 from smtpeter.intake.wish import CallDraft

@@ -11,11 +11,12 @@ Raises Refused, with line and column for a tag and with `problems` for a templat
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smtpeter.content.kept import Kept
 from smtpeter.content.letter import Letters, TagError, Values, shown
@@ -42,8 +43,7 @@ MAX_PROBLEMS = 50  # in one answer
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Audience:
+class Audience(Struct, frozen=True):
     """For whom a content is filled in: the submission that is to be, and what its messages know beside their data."""
 
     account: AccountId
@@ -53,8 +53,7 @@ class Audience:
     recipients: Sequence[Recipient]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """What a content says of itself: the domains in From, the first subject, its option fields.
 
     `needs_utf8`: an address of it can only travel by SMTPUTF8 (RFC 6531). `files` are URLs with their places.

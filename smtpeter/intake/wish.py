@@ -26,8 +26,7 @@ class LetterWish:
     attachments: tuple[Attachment, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CallDraft(Draft):
+class CallDraft(Draft, frozen=True):
     """The draft of a send call. With a `letter` the content of its source is empty: it is made of that template.
 
     `autotext`: whether mail with HTML alone gets a text part; None leaves it to the account.

@@ -1,15 +1,17 @@
 """Who sends: accounts, their credentials, their sender domains and keys."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
+from msgspec import Struct
+from msgspec.structs import astuple
+
 AccountId = NewType("AccountId", int)
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
+class Features(Struct, frozen=True):
     """The six settings of a login or message. None: not said here, ask the next level (account, then shipped default)."""
 
     inlinecss: bool | None = None
@@ -21,16 +23,10 @@ class Features:
 
     def over(self, lower: "Features") -> "Features":
         """Gives these settings, with what is not said here taken from `lower`."""
-        return Features(
-            *(
-                getattr(self, f.name) if getattr(self, f.name) is not None else getattr(lower, f.name)
-                for f in fields(self)
-            )
-        )
+        return Features(*(b if a is None else a for a, b in zip(astuple(self), astuple(lower), strict=True)))
 
 
-@dataclass(frozen=True, slots=True)
-class AccountSettings:
+class AccountSettings(Struct, frozen=True):
     """What concerns all mail of an account. `manageunsubscribe` names the streams whose readers leave through us."""
 
     autotext: bool = True  # a mail with HTML alone gets a text part
@@ -39,8 +35,7 @@ class AccountSettings:
     manageunsubscribe: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """The tenant. A suspended account has `suspended` set to the reason."""
 
     id: AccountId
@@ -67,8 +62,7 @@ class Login:
         return f"Login(id={self.id}, account={self.account}, user={self.user!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """A REST token: only its SHA-256 is known; `prefix` are its first characters, for recognition."""
 
     id: int
@@ -100,8 +94,7 @@ class User:
         return f"User(id={self.id}, email={self.email!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """Who knocked: the account and what its credential adds. `login` is None for a token and a user."""
 
     account: Account
@@ -112,8 +105,7 @@ class Identity:
     is_sandbox: bool = False  # what it sends is accepted and told, but never leaves
 
 
-@dataclass(frozen=True, slots=True)
-class SenderDomain:
+class SenderDomain(Struct, frozen=True):
     """A domain that an account may use in From. `subdomains`: names below it are covered too."""
 
     id: int

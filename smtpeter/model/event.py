@@ -4,20 +4,19 @@ The field order of each class is that of the log files (events.md). Fields that 
 recipient, tags, templateid) are not repeated here: they are read from its row. `name` is the event's name in the API.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+
+class Accepted(Struct, frozen=True):
     """The message was taken over from the submitter (API name: attempt, one per accepted message)."""
 
     name: ClassVar[str] = "attempt"
     properties: str  # the switched-on features joined by ";"
 
 
-@dataclass(frozen=True, slots=True)
-class Dialogue:
+class Dialogue(Struct, frozen=True):
     """What an attempt was like; the fields that delivery, deferral and failure share."""
 
     attempt: int
@@ -38,53 +37,46 @@ class Dialogue:
     rule: str = ""  # the rule of the verdict table that decided
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery(Dialogue):
+class Delivery(Dialogue, frozen=True):
     """The receiver's server took the message."""
 
     name: ClassVar[str] = "delivery"
 
 
-@dataclass(frozen=True, slots=True)
-class Deferral(Dialogue):
+class Deferral(Dialogue, frozen=True):
     """An attempt did not succeed; there will be another."""
 
     name: ClassVar[str] = "deferral"
 
 
-@dataclass(frozen=True, slots=True)
-class Failure(Dialogue):
+class Failure(Dialogue, frozen=True):
     """The message will not be delivered."""
 
     name: ClassVar[str] = "failure"
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(Struct, frozen=True):
     """The message was taken out of the queue by its owner or an operator."""
 
     name: ClassVar[str] = "cancel"
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Quarantine:
+class Quarantine(Struct, frozen=True):
     """The message killed or hung its worker several times and is set aside (D11)."""
 
     name: ClassVar[str] = "quarantine"
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Suppression:
+class Suppression(Struct, frozen=True):
     """The recipient was put on the suppression list because of this message."""
 
     name: ClassVar[str] = "suppression"
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Open:
+class Open(Struct, frozen=True, kw_only=True):
     """A picture of the mail was asked for: somebody, or a machine, opened it.
 
     `headers` is the header section of the request, `protocol` as "HTTP/1.1"; the places are "" when they are not known.
@@ -103,8 +95,7 @@ class Open:
     machine: bool = False  # a proxy, prefetcher or scanner rather than a reader
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Click:
+class Click(Struct, frozen=True, kw_only=True):
     """A link of the mail was followed: `url` as it stood in the mail that was sent, `destination` where it leads."""
 
     name: ClassVar[str] = "click"
@@ -122,8 +113,7 @@ class Click:
     machine: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Unsubscribe:
+class Unsubscribe(Struct, frozen=True):
     """The recipient left the list: on our page ("page"), or by a button of the mail program ("oneclick", RFC 8058)."""
 
     name: ClassVar[str] = "unsubscribe"

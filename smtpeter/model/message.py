@@ -1,10 +1,11 @@
 """The nouns of the walk: submission, envelope, recipient, source, message."""
 
 import re
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NewType
+
+from msgspec import Struct
 
 from smtpeter.model.account import AccountId, Features
 
@@ -48,8 +49,7 @@ class Notify(StrEnum):
     DELAY = "DELAY"
 
 
-@dataclass(frozen=True, slots=True)
-class Dsn:
+class Dsn(Struct, frozen=True):
     """What was asked of delivery notifications (RFC 3461). Empty `notify`: not given. `ret` "FULL", "HDRS" or "".
 
     `envid` and `orcpt` are decoded (no xtext); `orcpt` is "type;address".
@@ -61,8 +61,7 @@ class Dsn:
     orcpt: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(Struct, frozen=True):
     """One forward path. `address` is the normal form that is used on the wire; `given` as the client wrote it.
 
     `data` is a JSON object of values for this recipient alone, "" when there is none.
@@ -72,11 +71,13 @@ class Recipient:
     domain: str
     given: str = ""
     dsn: Dsn = Dsn()
-    data: str = field(default="", repr=False)
+    data: str = ""
+
+    def __repr__(self) -> str:
+        return f"Recipient({self.address!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """What applies to every message of a submission.
 
     `template` is the number of the template that it was made from, 0 for a document of the call's own. `tracking` is
@@ -116,20 +117,21 @@ class SourceKind(StrEnum):
     LETTER = "letter"  # model.parts.LetterParts
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """Content, kept once for all messages of a submission. `content` has CRLF line ends when the kind is MIME.
 
     `data` is a JSON object of values for all recipients. When it is None, and the content is no document, braces are text.
     """
 
     kind: SourceKind
-    content: bytes = field(repr=False)
-    data: str | None = field(default=None, repr=False)
+    content: bytes
+    data: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Source({self.kind!r}, {len(self.content)} octets)"
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """How a submission came in, for the trace header (RFC 5321 4.4)."""
 
     protocol: str  # ESMTP, ESMTPS, ESMTPA, ESMTPSA (RFC 3848) and their UTF8 forms (RFC 6531 4.3), HTTP, HTTPS
@@ -137,8 +139,7 @@ class Received:
     client_ip: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """What a door understood of one SMTP transaction or send call, before anybody judged it.
 
     `options.features` holds only what the call itself said. `envelope` "" is the null path, None: not given.
@@ -151,8 +152,7 @@ class Draft:
     received: Received
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(Struct, frozen=True):
     """One accepted SMTP transaction or send call, ready to be stored. `envelope` "" is the null path, None: not given."""
 
     id: str
@@ -185,8 +185,7 @@ class MessageState(StrEnum):
     QUARANTINED = "quarantined"
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """One claimed message: a submission for one recipient, with all that rendering and delivery need.
 
     `claim` is the number under which this worker holds it, `attempt` the number of connections begun before (from 0),
@@ -209,7 +208,7 @@ class Message:
     claim: int
     attempt: int
     unsettled: int
-    source: Source = field(repr=False)
+    source: Source
     is_delay_told: bool = False
     strikes: int = 0
     is_doubtful: bool = False

@@ -4,9 +4,10 @@
 judgement, with a `Scope` that says what else it concerns.
 """
 
-from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Scope(StrEnum):
@@ -53,8 +54,7 @@ class Kind(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class TlsFacts:
+class TlsFacts(Struct, frozen=True):
     """The encryption of a connection: `version` as "TLSv1.3"; verified means that chain and name were right."""
 
     version: str
@@ -62,8 +62,7 @@ class TlsFacts:
     is_verified: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """The facts of an attempt. `code` 0 and `status` "" when the remote said nothing; durations in seconds by stage."""
 
     state: State
@@ -75,20 +74,18 @@ class Result:
     remote_ip: str = ""
     mta: str = ""
     tls: TlsFacts | None = None
-    durations: dict[str, float] = field(default_factory=dict)
+    durations: dict[str, float] = {}  # a new one for each value
     transcript: tuple[str, ...] = ()
     is_uncertain: bool = False  # the remote may have taken it although we have no reply (D5)
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(Struct, frozen=True):
     """The remote host answered 2xx to the end of data."""
 
     result: Result
 
 
-@dataclass(frozen=True, slots=True)
-class Deferred:
+class Deferred(Struct, frozen=True):
     """Try again; `retry_after` overrides the schedule when a rule says so."""
 
     result: Result
@@ -96,8 +93,7 @@ class Deferred:
     retry_after: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """Final: no further attempt."""
 
     result: Result

@@ -1,12 +1,11 @@
 """An SMTP reply: code, enhanced status and text (RFC 5321 4.2, RFC 2034, RFC 3463)."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 MAX_REPLY_OCTETS = 512  # RFC 5321 4.5.3.1.5, one line with its CRLF
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What a server answers: `code` 200..599, `status` such as "2.1.0" or "" when there is none, lines of text."""
 
     code: int

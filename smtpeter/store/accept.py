@@ -13,8 +13,10 @@ Raises Conflict for a submission that is there already, ValueError for one that 
 # ruff: noqa: S608 - statements are put together once, at import, from constants of this file
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smtpeter.model.event import Accepted
 from smtpeter.model.message import Message, MessageId, MessageState, Options, Recipient, Submission, message_id
@@ -32,8 +34,7 @@ MAX_ROW_CONTENT_BYTES = 256 * 1024
 DEFAULT_LIFE = timedelta(days=1)  # delivery.md: maxdelivertime when the call does not say
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptItem:
+class AcceptItem(Struct, frozen=True):
     """A submission to store. `lanes` has one entry for each recipient, None where it is not known yet.
 
     `booked`: the messages are born claimed by this worker; then every lane is known. `suppressed` names the entry of
@@ -45,12 +46,11 @@ class AcceptItem:
     properties: str = ""
     booked: Booking | None = None
     is_blob: bool = False
-    suppressed: Mapping[int, str] = field(default_factory=dict)
+    suppressed: Mapping[int, str] = {}
     idempotency: IdempotencyKey | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptAll:
+class AcceptAll(Struct, frozen=True):
     """Submissions that are stored together or not at all, and the key of the call that brought them."""
 
     items: tuple[AcceptItem, ...]

@@ -4,8 +4,9 @@ A booking says until when a row is out of the queue; when it runs out the row co
 on condition of the claim's number: what was lost to another claim or to a result stays as it is.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from smtpeter.model.message import MessageId
 from smtpeter.store.columns import to_ms
@@ -13,40 +14,35 @@ from smtpeter.store.operation import operation, single
 from smtpeter.store.statement import INT, TEXT, Plan, Statement
 
 
-@dataclass(frozen=True, slots=True)
-class Booking:
+class Booking(Struct, frozen=True):
     """Who holds a message until when."""
 
     worker: int
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """One message under the number of its claim."""
 
     id: MessageId
     claim: int
 
 
-@dataclass(frozen=True, slots=True)
-class Push:
+class Push(Struct, frozen=True):
     """Books what a worker holds for longer."""
 
     held: tuple[Held, ...]
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Struct, frozen=True):
     """Hands back what was claimed and not begun."""
 
     held: tuple[Held, ...]
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Relane:
+class Relane(Struct, frozen=True):
     """Hands back a claimed message that belongs into another lane; None: it is to be looked up."""
 
     held: Held
@@ -54,24 +50,21 @@ class Relane:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class HoldBack:
+class HoldBack(Struct, frozen=True):
     """Hands back claimed messages that a pause concerns."""
 
     held: tuple[Held, ...]
     pause: int
 
 
-@dataclass(frozen=True, slots=True)
-class Postpone:
+class Postpone(Struct, frozen=True):
     """Hands back a claimed message until a later time."""
 
     held: Held
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class LetGo:
+class LetGo(Struct, frozen=True):
     """The pauses that are in force; what others hold back is made ready, up to `limit` messages."""
 
     pauses: frozenset[int]

@@ -3,8 +3,10 @@
 On condition that the claim is still the one under which the attempt was made: a late result changes nothing.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smtpeter.model.event import Event
 from smtpeter.model.message import MessageId, MessageState, Transfer
@@ -17,16 +19,14 @@ from smtpeter.store.stages import FINAL_STATES, WAITING
 from smtpeter.store.statement import BYTES, INT, TEXT, Plan, Statement
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """The form in which a message went over the wire, and the block of trace and signature before its content."""
 
     transfer: Transfer
     block: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(Struct, frozen=True):
     """The result of a claim. `due` is when to try again, None when the state is final; `at` is the time of the events.
 
     `attempt` is the number of connections begun so far. `sent` is what is needed to show the message as it was sent.

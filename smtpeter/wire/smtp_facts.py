@@ -6,6 +6,8 @@ The session of smtp_server knows the protocol and nothing else. All that differs
 
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from smtpeter.model.message import Recipient
 
 
@@ -41,8 +43,7 @@ class ServerPolicy:
         return max(256 * 1024, self.max_line_octets + 260 * self.max_recipients)
 
 
-@dataclass(frozen=True, slots=True)
-class SmtpEnvelope:
+class SmtpEnvelope(Struct, frozen=True):
     """One complete transaction without its body. `sender` "" is the null path; SIZE not given: None."""
 
     sender: str
@@ -63,53 +64,48 @@ class CredentialsGiven:
     password: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class TlsRequested:
+class TlsRequested(Struct, frozen=True):
     """The handshake begins once the output is sent; then `Session.tls_started`. What came in before it is dropped."""
 
 
-@dataclass(frozen=True, slots=True)
-class SenderGiven:
+class SenderGiven(Struct, frozen=True):
     """*Asks*, when the policy says so."""
 
     sender: str
     declared_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class RecipientGiven:
+class RecipientGiven(Struct, frozen=True):
     """*Asks*, when the policy says so."""
 
     sender: str
     recipient: Recipient
 
 
-@dataclass(frozen=True, slots=True)
-class BodyBegun:
+class BodyBegun(Struct, frozen=True):
     """The message begins: the client was told to send it, or sends its first chunk."""
 
 
-@dataclass(frozen=True, slots=True)
-class BodyPart:
+class BodyPart(Struct, frozen=True):
     """The next octets of the message: dots unstuffed, line ends made CRLF when the policy does so."""
 
-    data: bytes = field(repr=False)
+    data: bytes
+
+    def __repr__(self) -> str:
+        return f"BodyPart({len(self.data)} octets)"
 
 
-@dataclass(frozen=True, slots=True)
-class MessageReceived:
+class MessageReceived(Struct, frozen=True):
     """*Asks.* The body parts since `BodyBegun` are the whole message of this envelope."""
 
     envelope: SmtpEnvelope
 
 
-@dataclass(frozen=True, slots=True)
-class MessageRefused:
+class MessageRefused(Struct, frozen=True):
     """The parts of the body are worth nothing: it was broken or too large, or the client gave it up between chunks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """The session is over: send the output and close. `is_wished`: the client has said QUIT or sends nothing more."""
 
     is_wished: bool = False

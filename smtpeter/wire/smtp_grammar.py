@@ -10,7 +10,8 @@ Raises only `CommandError`, which carries the reply.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from smtpeter.model.address import Address, AddressError, parse_address
 from smtpeter.model.message import Dsn, Notify, Recipient
@@ -51,8 +52,7 @@ class CommandError(ValueError):
         self.reply = refusal
 
 
-@dataclass(frozen=True, slots=True)
-class MailCommand:
+class MailCommand(Struct, frozen=True):
     """A reverse path with its parameters. `sender` "" is the null path; `declared_bytes` None: SIZE was not given."""
 
     sender: str
@@ -63,8 +63,7 @@ class MailCommand:
     is_utf8: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Struct, frozen=True):
     """What BDAT announces: so many octets of the message, perhaps its last ones."""
 
     octets: int

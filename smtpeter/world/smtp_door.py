@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from msgspec import Struct
+
 from smtpeter.model.account import Identity
 from smtpeter.model.outcome import TlsFacts
 from smtpeter.model.reply import Reply
@@ -27,8 +29,7 @@ class Admission:
     patience: Patience | None = None  # None: that of the listener
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(Struct, frozen=True):
     """Who is at the other end, as known at the moment of a question."""
 
     ip: str

@@ -3,10 +3,11 @@
 import email
 import email.policy
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from typing import Any
+
+from msgspec.structs import replace
 
 from smtpeter.content.letter import Letters
 from smtpeter.content.render import Composed, Rendered, Tools, compose, render

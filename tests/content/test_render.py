@@ -1,12 +1,12 @@
 import email
 import email.policy
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import dkim as other
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from smtpeter.content.render import compose, content_of, render, source_of
 from smtpeter.content.views import headers_of, html_of, text_of

@@ -4,12 +4,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import apsw
 import pytest
+from msgspec.structs import replace
 
 from smtpeter.delivery.dispatcher import Dispatcher, DispatchSettings
 from smtpeter.delivery.lanes.lane import Courier

@@ -1,6 +1,6 @@
 """The order in which a lane gives out what waits: urgent mail first, accounts in turn, nobody starved."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from smtpeter.delivery.lanes.waiting import Waiting
 from smtpeter.model.account import AccountId

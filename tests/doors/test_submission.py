@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from smtpeter.config import Smtp
 from smtpeter.doors.submission import SubmissionDoor, Turnstile
@@ -187,7 +188,7 @@ async def test_the_trace_says_how_a_message_came(
 ) -> None:
     settings = replace(SETTINGS, trusted_networks={ip_network("192.0.2.0/24"): "joe"})
     identity = await joe(house) if has_login else None
-    said = replace(envelope(), is_utf8=is_utf8)
+    said = structs.replace(envelope(), is_utf8=is_utf8)
     answer = await door_of(house, settings).message(peer(identity=identity, tls=tls), said, MAIL)
     query = MessageQuery(house.account.id, MessageId(answer.text.split()[3]))
     stored = await house.store.read(stored_message, query)

@@ -13,6 +13,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from smtpeter.config import Smtp
 from smtpeter.doors.submission import SubmissionDoor
@@ -160,7 +161,7 @@ async def test_a_user_sends_with_all_settings_off_unless_headers_say_otherwise(t
         assert (await asyncio.to_thread(desk.reply_to, more + HELLO, **who)).startswith("250 ")
         features = [message.options.features for message in desk.taken]
         off = Features(False, False, False, False, False, "default")
-        assert features == [off, replace(off, trackclicks=True)]
+        assert features == [off, structs.replace(off, trackclicks=True)]
 
 
 async def test_a_viewer_does_not_send(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """An intake over a real store on a temporary file, with virtual-free, settable time: what the tests of the room share."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from smtpeter.intake.accept import Intake
 from smtpeter.intake.identify import Identify

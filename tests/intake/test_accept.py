@@ -1,11 +1,11 @@
 """What is accepted, what is refused, and that nothing is told before it is on disk."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from smtpeter.model.account import Features, Login
 from smtpeter.model.message import Message, MessageState, Options, is_message_id

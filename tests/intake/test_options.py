@@ -1,11 +1,11 @@
 """Later sending, streams, suppressed recipients and sandboxes, as acceptance treats them."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from smtpeter.intake.suppressions import KEEP_SECONDS
 from smtpeter.model.event import Accepted, Failure
@@ -154,7 +154,7 @@ async def test_data_in_a_header_of_a_call_makes_braces_code(house: House) -> Non
     parts = Parts(
         Mailbox("joe@example.com"), subject="Hi {$name}", text="x", headers=(("X-SMTPeter-Data", '{"name":"Jo"}'),)
     )
-    given = replace(draft(b""), source=Source(SourceKind.PARTS, encode(parts), '{"name":"Al","n":1}'))
+    given = structs.replace(draft(b""), source=Source(SourceKind.PARTS, encode(parts), '{"name":"Al","n":1}'))
     (id,) = await house.intake.accept(house.identity(), given)
     record = await house.store.read(message_record, MessageQuery(house.account.id, id))
     assert record is not None

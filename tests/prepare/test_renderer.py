@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-from dataclasses import replace
 from email import message_from_bytes
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from smtpeter.content.render import CannotRender
 from smtpeter.model.account import Features

@@ -1,9 +1,9 @@
 """Accept on both stores."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from smtpeter.model.account import AccountId
 from smtpeter.model.event import Accepted

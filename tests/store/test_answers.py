@@ -1,11 +1,11 @@
 """Answers that are repeated, on both stores."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from smtpeter.model.account import AccountId
 from smtpeter.model.message import MessageId

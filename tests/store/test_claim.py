@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
+
 from smtpeter.model.account import AccountId
 from smtpeter.model.message import MessageId, MessageState
 from smtpeter.store.accept import accept, claimed_at_birth
@@ -47,7 +49,7 @@ async def test_booking_that_runs_out_is_claimed_again_and_counts_as_unsettled(st
     await fill(store, 1)
     found = [(await claim(store, at=at))[0] for at in (0, 45, 90, 135)]
     assert [(m.claim, m.attempt, m.unsettled) for m in found] == [(1, 0, 0), (2, 0, 1), (3, 0, 2), (4, 0, 3)]
-    quarantined = replace(delivered(found[-1]), state=MessageState.QUARANTINED)
+    quarantined = structs.replace(delivered(found[-1]), state=MessageState.QUARANTINED)
     assert await store.write(settle, quarantined)
     assert await claim(store, at=1000) == []
 
@@ -105,7 +107,7 @@ async def test_two_workers_never_hold_the_same_message(store: Store) -> None:
 
 
 async def test_message_whose_content_is_gone_is_quarantined_and_others_go_on(store: Store) -> None:
-    lost = replace(item(submission("lost.example")), is_blob=True)  # a row that names content nobody stored
+    lost = structs.replace(item(submission("lost.example")), is_blob=True)  # a row that names content nobody stored
     await store.write(accept, lost)
     (fine,) = await store.write(accept, item(submission()))
     assert [m.id for m in await claim(store)] == [fine]

@@ -1,7 +1,8 @@
 """What is not to be sent before a later time, on both stores."""
 
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from smtpeter.model.account import AccountId
 from smtpeter.model.message import MessageState, Options

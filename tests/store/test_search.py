@@ -6,6 +6,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from msgspec import structs
 
 from smtpeter.model.account import AccountId
 from smtpeter.model.message import MessageId, Options, Recipient, Submission, new_submission_id
@@ -27,7 +28,7 @@ def mail(seconds: float = 0, address: str = "jane@a.example", account: int = 1, 
     made = submission(account=account)
     id = new_submission_id(to_ms(moment), hash((seconds, address, account)) & 0xFFFFFF)
     recipient = Recipient(address, address.rpartition("@")[2], address)
-    return replace(made, id=id, accepted=moment, recipients=(recipient,), **changes)
+    return structs.replace(made, id=id, accepted=moment, recipients=(recipient,), **changes)
 
 
 async def put(store: Store, *made: Submission) -> None:
@@ -120,12 +121,12 @@ async def test_span_of_time_includes_its_begin_and_not_its_end(store: Store) -> 
 
 
 async def test_every_state_is_found_by_the_name_that_is_shown(store: Store) -> None:
-    later = replace(mail(7), options=Options(send_at=after(5000)))
+    later = structs.replace(mail(7), options=Options(send_at=after(5000)))
     made = [mail(number, f"r{number}@a.example") for number in range(6)]
     names = ["delivered", "deferred", "cancelled", "failed", "delivering", "queued"]
     for one, name in zip(made, names, strict=True):
         if name == "failed":
-            await store.write(accept, replace(item(one), suppressed={0: "a.example"}))
+            await store.write(accept, structs.replace(item(one), suppressed={0: "a.example"}))
             continue
         await put(store, one)
         if name == "cancelled":

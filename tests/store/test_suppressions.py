@@ -1,6 +1,6 @@
 """Suppressions on both stores: the list, and what it does to messages."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from smtpeter.model.account import Account, AccountId
 from smtpeter.model.event import Accepted, Failure, Suppression

@@ -1,9 +1,9 @@
 """What waits as the operator sees it, and flushing and dropping it, on both stores."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from smtpeter.model.account import AccountId
 from smtpeter.model.event import Cancel, Deferral

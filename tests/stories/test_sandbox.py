@@ -1,10 +1,10 @@
 """Mail of sandbox tokens: accepted, told like any other, and never on the network, not even to ask for a name."""
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from smtpeter.intake.accept import Intake
 from smtpeter.model.account import Features, Identity

@@ -1,10 +1,10 @@
 """`smtpeter account`: the tenants, and what holds for all their mail."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from cyclopts import App
+from msgspec.structs import replace
 
 from smtpeter.config import Config
 from smtpeter.doors.cli.shared import COMMON, Common, account_named, fail, show, table, with_store

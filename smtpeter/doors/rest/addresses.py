@@ -8,8 +8,10 @@ Raises Refused with the property and its index.
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from smtpeter.content.personalize import AUTOMATIC
 from smtpeter.content.template.addresses import parse

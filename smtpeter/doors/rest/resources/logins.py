@@ -7,6 +7,7 @@ A login can send for real, so only a token that can do so may make or change one
 from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
 from starlette.responses import Response
 
 from smtpeter.doors.rest.call import Call, json_response
@@ -112,7 +113,7 @@ def _wished(call: Call, given: dict[str, Any], base: LoginWish) -> LoginWish:
     return replace(
         base,
         password=given.get("password", base.password),
-        features=replace(base.features, **settings),
+        features=structs.replace(base.features, **settings),
         networks=_without_repeats(given.get("networks", base.networks)),
         sender_domains=_without_repeats(given.get("domains", base.sender_domains)),
     )
