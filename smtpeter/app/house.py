@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from smtpeter.app.making import Making, destinations, making_of
-from smtpeter.app.outward import dispatcher_of
+from smtpeter.app.outward import dispatcher_of, schedule_of
 from smtpeter.config import Config
 from smtpeter.delivery.dispatcher import Dispatcher
 from smtpeter.domains.keys import DevelopmentKey, KeyRing
@@ -264,6 +264,7 @@ def _intake_settings(config: Config) -> IntakeSettings:
         expire_after=config.delivery.expire_after,
         tracking=config.tracking.base,
         destinations=destinations(config),
+        late_at=schedule_of(config).late_at,
     )
 
 

@@ -7,6 +7,7 @@ from smtpeter.config import SmartHost as SmartHostSettings
 from smtpeter.delivery.attempt import Ways
 from smtpeter.delivery.carry import Carrier
 from smtpeter.delivery.dispatcher import Dispatcher, DispatchSettings
+from smtpeter.delivery.late import LateMail
 from smtpeter.delivery.limits import shipped_limits
 from smtpeter.delivery.notice import Notices
 from smtpeter.delivery.pools import LocalAddress, Pool, Pools
@@ -33,12 +34,11 @@ def dispatcher_of(
     """Makes the dispatcher. Raises ValueError for response rules and providers that cannot be read."""
     delivery = config.delivery
     steered = Steered(store, world.clock, worker, configured(config))
+    notices = Notices(world, config.server.hostname, renderer)
     carrier = Carrier(
         store=store,
         ways=_ways(config, world, steered),
-        settling=Settling(
-            Schedule(delivery.retry_delays, delivery.retry_divisor), Notices(world, config.server.hostname, renderer)
-        ),
+        settling=Settling(schedule_of(config), notices),
         signers_for=keys.signers,
         renderer=renderer,
         idle_seconds=delivery.idle_time.total_seconds(),
@@ -50,7 +50,13 @@ def dispatcher_of(
         claim_batch=delivery.claim_batch,
         divisor=delivery.retry_divisor,
     )
-    return Dispatcher(store, world, worker, steered, settings, carrier.live)
+    late = LateMail(store, world.clock, notices)
+    return Dispatcher(store, world, worker, steered, settings, carrier.live, (late.tell_for_ever,))
+
+
+def schedule_of(config: Config) -> Schedule:
+    """Gives when messages are tried again, and when they are late."""
+    return Schedule(config.delivery.retry_delays, config.delivery.retry_divisor)
 
 
 def configured(config: Config) -> Configured:

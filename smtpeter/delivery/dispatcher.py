@@ -10,9 +10,10 @@ wait in the store, which then go first.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from smtpeter.delivery.holdings import BOOKED_AHEAD, Holdings
 from smtpeter.delivery.lanes.health import START, Health
@@ -73,7 +74,10 @@ class DispatchSettings:
 
 
 class Dispatcher:
-    """The claims of one process. `courier_life` is what a courier does, until its lane has nothing more for it."""
+    """The claims of one process. `courier_life` is what a courier does, until its lane has nothing more for it.
+
+    `beside` runs as long as the dispatcher does, and is given how to nudge it.
+    """
 
     def __init__(
         self,
@@ -83,12 +87,14 @@ class Dispatcher:
         steered: Steered,
         settings: DispatchSettings,
         courier_life: "Callable[[Dispatcher, Courier], Awaitable[None]]",
+        beside: Sequence[Callable[[Callable[[], None]], Coroutine[Any, Any, None]]] = (),
     ) -> None:
         self._store = store
         self._world = world
         self._worker = worker
         self._steered = steered
         self._settings = settings
+        self._beside = beside
         self._lanes: dict[str, Lane] = {}
         self._shared = Shared(
             Slots(settings.concurrency), world.clock.monotonic, lambda courier: courier_life(self, courier)
@@ -243,6 +249,8 @@ class Dispatcher:
             tasks.create_task(self._steered.follow(self._follow), name="steer")
             telling = report_for_ever(self._store, self._world.clock, self._worker, self._lanes.values)
             tasks.create_task(telling, name="report")
+            for task in self._beside:
+                tasks.create_task(task(self.nudge), name=task.__name__)
 
     async def drain(self, seconds: float) -> None:
         """Takes nothing new, lets what is in flight end, and hands back what was not begun (D12)."""

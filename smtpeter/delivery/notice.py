@@ -8,11 +8,12 @@ A notification is written while the result of its message waits to be recorded. 
 more: a result that is not recorded would have the message sent once again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from smtpeter.model.address import AddressError, parse_address
-from smtpeter.model.event import Dialogue
+from smtpeter.model.event import Deferral, Dialogue
 from smtpeter.model.message import (
     DISCARD_LANE,
     Message,
@@ -95,7 +96,7 @@ class Notices:
         """Gives the notification that is to be stored with a result; None when none is due.
 
         `original` is the message, if it could be made. `earlier` is the last attempt before, when the result came about
-        without one.
+        without one (`last_attempt`).
         """
         if not self.is_wanted(message, action):
             return None
@@ -164,7 +165,7 @@ def _with_result(report: Report, result: Result, now: datetime) -> Report:
     reply, reason = _words(result)
     return replace(
         report,
-        status=_status(result),
+        status=status_of(result),
         reply=reply,
         reason=reason,
         remote_mta=result.mta if reply is not None else "",
@@ -173,7 +174,7 @@ def _with_result(report: Report, result: Result, now: datetime) -> Report:
 
 
 def _with_earlier(report: Report, earlier: EventRecord) -> Report:
-    """Gives the report of a message whose time is over, with what the last attempt met."""
+    """Gives the report of a message that was not tried now, with what the last attempt met."""
     event = earlier.event
     if not isinstance(event, Dialogue):
         return report
@@ -181,7 +182,7 @@ def _with_earlier(report: Report, earlier: EventRecord) -> Report:
     return replace(
         report,
         reply=reply,
-        reason=f"{report.reason} {reason}".rstrip(),
+        reason=f"{report.reason} {reason}".strip(),
         remote_mta=event.mta if reply is not None else "",
         last_attempt=earlier.at,
     )
@@ -202,7 +203,17 @@ def _words(said: Result | Dialogue) -> tuple[Reply | None, str]:
     return None, said.description if is_named else f"{said.mta}: {said.description}"
 
 
-def _status(result: Result) -> str:
-    if result.status or result.code:
-        return result.status
-    return _UNREACHED if result.state is State.CONNECT else _SILENCES.get(result.kind, "")
+def status_of(said: Result | Dialogue) -> str:
+    """Gives the enhanced status of an attempt, "" when none is known; without a reply it says what came in its place."""
+    if said.status or said.code:
+        return said.status
+    kind = said.kind if isinstance(said, Result) else Kind(said.type)
+    return _UNREACHED if said.state == State.CONNECT else _SILENCES.get(kind, "")
+
+
+def last_attempt(records: Sequence[EventRecord]) -> EventRecord | None:
+    """Gives what the last attempt met, of the events of a message; one that got a reply counts before later ones without."""
+    tries = [record for record in records if isinstance(record.event, Deferral)]
+    replied = [record for record in tries if isinstance(record.event, Deferral) and record.event.code]
+    found = replied or tries
+    return found[-1] if found else None

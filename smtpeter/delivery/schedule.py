@@ -1,14 +1,14 @@
 """When to try again: growing, jittered delays until the message expires.
 
 The delays are a list (`delivery.retry_delays`), the last one repeats. Jitter (D13) keeps messages that failed together
-from coming back together. A sender who wants to know of a delay is told at the first attempt that fails after `late_after`.
+from coming back together. A sender who asked for it is told of a
+delay after `late_after`, whether the message is tried then or not (`late.py`).
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 JITTER = 0.2  # a delay is lengthened or shortened by up to this share
-_MOMENT = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,3 @@ class Schedule:
     def late_at(self, queued: datetime) -> datetime:
         """Gives when a message is late that is in the queue since `queued`."""
         return queued + self.late_after / self.divisor
-
-
-def not_past(mark: datetime, due: datetime, now: datetime, at_least: timedelta | None) -> datetime:
-    """Gives `due`, or the moment behind `mark` when that would pass unnoticed; a wait that a rule wants is kept."""
-    if not now < mark < due:
-        return due
-    earliest = now if at_least is None else now + at_least
-    return min(due, max(mark + _MOMENT, earliest))

@@ -9,7 +9,7 @@ from typing import TypeVar, assert_never
 
 from smtpeter.delivery.attempt import Attempted, Handover
 from smtpeter.delivery.notice import WITHOUT_ATTEMPT, Notices
-from smtpeter.delivery.schedule import Schedule, not_past
+from smtpeter.delivery.schedule import Schedule
 from smtpeter.delivery.verdict import Verdict
 from smtpeter.model.event import Deferral, Delivery, Dialogue, Failure, Quarantine
 from smtpeter.model.message import Message, MessageState
@@ -79,24 +79,17 @@ def _deferral(
     settling: Settling, message: Message, attempted: Attempted, outcome: Deferred, now: datetime, randomness: float
 ) -> Settlement:
     """Gives the settlement of an attempt after which there is another, with word of the delay once it is long."""
-    schedule = settling.schedule
-    due = schedule.next_try(message.attempt, now, message.expires, randomness, outcome.retry_after)
     notice = None
-    if settling.notices.is_wanted(message, Action.DELAYED) and not message.is_delay_told:
-        late_at = schedule.late_at(message.options.send_at or message.accepted)
-        if now >= late_at:
-            notice = settling.notices.about(message, Action.DELAYED, outcome.result, now, original=attempted.original)
-        else:
-            due = not_past(late_at, due, now, outcome.retry_after)
+    if message.tell_at is not None and now >= message.tell_at:
+        notice = settling.notices.about(message, Action.DELAYED, outcome.result, now, original=attempted.original)
     return Settlement(
         message.id,
         message.claim,
         MessageState.DEFERRED,
         now,
         message.attempt + 1,
-        due=due,
+        due=settling.schedule.next_try(message.attempt, now, message.expires, randomness, outcome.retry_after),
         events=(_told(Deferral, message, attempted.verdict),),
-        is_delay_told=notice is not None,
         # also when nothing was tried now: a claim before that ended without a result may have been one that delivered
         is_doubtful=outcome.result.is_uncertain or message.is_doubtful or message.unsettled > 0,
         notice=notice,

@@ -100,6 +100,7 @@ class Intake:
         self.workshop = Workshop()
         self._judge = Judge(store, world, senders, settings, self.workshop, self.letters)
         self._onward = onward
+        self._late_at = settings.late_at
         self._is_closing = False
         self.suppressions = Suppressions(store, world.clock)
 
@@ -245,6 +246,7 @@ class Intake:
                 booking if _is_due(made) else None,
                 suppressed=without,
                 idempotency=key,
+                late_at=None if self._late_at is None else self._late_at(first_due(made)),
             )
             for made, its_lanes, without in zip(submissions, lanes, suppressed, strict=True)
         ]

@@ -4,6 +4,7 @@ Raises Refused for options that cannot be kept together or in time.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -34,7 +35,8 @@ class IntakeSettings:
     """Limits of acceptance. Sizes in octets; `expire_after` counts from the moment of the first try.
 
     `tracking` is scheme and host of tracked addresses, as "https://clicks.example.com"; "" when nothing can be tracked.
-    `destinations` are where files may be fetched from; None: that is not judged here.
+    `destinations` are where files may be fetched from; None: that is not judged here. `late_at` says when a message is late
+    that may be sent since a moment; None: nobody is told of a delay.
     """
 
     max_message_bytes: int
@@ -42,6 +44,7 @@ class IntakeSettings:
     expire_after: timedelta
     tracking: str = ""
     destinations: Destinations | None = None
+    late_at: Callable[[datetime], datetime] | None = None
 
 
 def merged(

@@ -190,7 +190,8 @@ class Message(Struct, frozen=True):
 
     `claim` is the number under which this worker holds it, `attempt` the number of connections begun before (from 0),
     `unsettled` the claims since its last result that ended without one (a worker died: the next try is uncertain, D5),
-    `strikes` those among them in which it was carried alone. `is_doubtful`: an attempt before may have delivered it.
+    `strikes` those among them in which it was carried alone. `tell_at`: when its submitter, who is not told yet, is to be
+    told that it is late. `is_doubtful`: an attempt before may have delivered it.
     """
 
     id: MessageId
@@ -209,6 +210,6 @@ class Message(Struct, frozen=True):
     attempt: int
     unsettled: int
     source: Source
-    is_delay_told: bool = False
+    tell_at: datetime | None = None
     strikes: int = 0
     is_doubtful: bool = False

@@ -19,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from smtpeter.model.event import Accepted
-from smtpeter.model.message import Message, MessageId, MessageState, Options, Recipient, Submission, message_id
+from smtpeter.model.message import Message, MessageId, MessageState, Notify, Options, Recipient, Submission, message_id
 from smtpeter.store import answers, events
 from smtpeter.store.answers import IdempotencyKey
 from smtpeter.store.booking import Booking
@@ -38,7 +38,8 @@ class AcceptItem(Struct, frozen=True):
     """A submission to store. `lanes` has one entry for each recipient, None where it is not known yet.
 
     `booked`: the messages are born claimed by this worker; then every lane is known. `suppressed` names the entry of
-    the suppression list for the recipients (by place) that have one. `is_blob` is set by the store.
+    the suppression list for the recipients (by place) that have one. `late_at`: when the submitter is told of a delay, if
+    that is asked for. `is_blob` is set by the store.
     """
 
     submission: Submission
@@ -48,6 +49,7 @@ class AcceptItem(Struct, frozen=True):
     is_blob: bool = False
     suppressed: Mapping[int, str] = {}
     idempotency: IdempotencyKey | None = None
+    late_at: datetime | None = None
 
 
 class AcceptAll(Struct, frozen=True):
@@ -79,9 +81,9 @@ _INSERT_SOURCE = Statement(
 
 _INSERT_MESSAGE = Statement(
     "insert into messages (id, account, source, ordinal, recipient, given, domain, notify, orcpt, priority, lane, "
-    "state, stage, due, claim, attempt, unsettled, worker, expires, told_delay, settled, data) select :id, :account, :source, "
+    "state, stage, due, claim, attempt, unsettled, worker, expires, tell_at, settled, data) select :id, :account, :source, "
     ":ordinal, :recipient, :given, :domain, :notify, :orcpt, :priority, :lane, :state, :stage, :due, :claim, 0, "
-    ":claim, :worker, :expires, 0, :settled, :data {rows}",
+    ":claim, :worker, :expires, :tell_at, :settled, :data {rows}",
     id=TEXT,
     account=INT,
     source=TEXT,
@@ -99,6 +101,7 @@ _INSERT_MESSAGE = Statement(
     claim=INT,
     worker=INT,
     expires=INT,
+    tell_at=INT,
     settled=INT,
     data=TEXT,
 )
@@ -185,9 +188,11 @@ def _message_rows(
     rows = []
     for ordinal, (recipient, lane) in enumerate(zip(submission.recipients, item.lanes, strict=True)):
         stage = WAITING if is_waiting else UNROUTED if lane is None else READY
-        rest: tuple[object, ...] = (MessageState.QUEUED, stage, due_ms, claim, worker, expires_ms, None)
+        tell_at = _tell_at(item, recipient)
+        tell_ms = None if tell_at is None else to_ms(tell_at)
+        rest: tuple[object, ...] = (MessageState.QUEUED, stage, due_ms, claim, worker, expires_ms, tell_ms, None)
         if ordinal in item.suppressed:  # final from the start
-            rest = (MessageState.FAILED, None, None, 0, None, expires_ms, accepted_ms)
+            rest = (MessageState.FAILED, None, None, 0, None, expires_ms, None, accepted_ms)
         rows.append(
             (
                 ids[ordinal],
@@ -206,6 +211,12 @@ def _message_rows(
             )
         )
     return rows
+
+
+def _tell_at(item: AcceptItem, recipient: Recipient) -> datetime | None:
+    """Gives when the submitter is to be told that the message is late; None when nobody asked (RFC 3461 4.1)."""
+    notify = recipient.dsn.notify
+    return item.late_at if notify and Notify.DELAY in notify and item.submission.envelope else None
 
 
 @single
@@ -279,6 +290,7 @@ def claimed_at_birth(item: AcceptItem) -> list[Message]:
             attempt=0,
             unsettled=0,
             source=submission.source,
+            tell_at=_tell_at(item, recipient),
         )
         for ordinal, (recipient, lane) in enumerate(zip(submission.recipients, item.lanes, strict=True))
         if ordinal not in item.suppressed

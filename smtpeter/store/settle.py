@@ -3,6 +3,7 @@
 On condition that the claim is still the one under which the attempt was made: a late result changes nothing.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -13,7 +14,7 @@ from smtpeter.model.message import MessageId, MessageState, Transfer
 from smtpeter.store import events
 from smtpeter.store.accept import AcceptItem, accept, keep_large
 from smtpeter.store.blocks import pack
-from smtpeter.store.columns import to_ms
+from smtpeter.store.columns import to_json, to_ms
 from smtpeter.store.operation import Blobs, Operation
 from smtpeter.store.stages import FINAL_STATES, WAITING
 from smtpeter.store.statement import BYTES, INT, TEXT, Plan, Statement
@@ -30,6 +31,7 @@ class Settlement(Struct, frozen=True):
     """The result of a claim. `due` is when to try again, None when the state is final; `at` is the time of the events.
 
     `attempt` is the number of connections begun so far. `sent` is what is needed to show the message as it was sent.
+    `notice` tells the submitter; word of a delay is stored only if it was not told meanwhile.
     """
 
     id: MessageId
@@ -40,7 +42,6 @@ class Settlement(Struct, frozen=True):
     due: datetime | None = None
     events: tuple[Event, ...] = ()
     sent: Sent | None = None
-    is_delay_told: bool = False
     is_doubtful: bool = False  # the message may have been delivered although that is not the result
     notice: AcceptItem | None = None
 
@@ -48,17 +49,22 @@ class Settlement(Struct, frozen=True):
 _SETTLE = Statement(
     "update messages set state = :state, stage = :stage, due = :due, attempt = :attempt, unsettled = 0, strikes = 0, worker = null, "
     "doubtful = case when :doubtful = 1 then 1 else doubtful end, "
-    "told_delay = case when :told = 1 then 1 else told_delay end, settled = :settled {rows} "
+    "settled = :settled {rows} "
     "where id = :id and claim = :claim and worker is not null returning id",
     state=TEXT,
     stage=INT,
     due=INT,
     attempt=INT,
     doubtful=INT,
-    told=INT,
     settled=INT,
     id=TEXT,
     claim=INT,
+)
+
+_TELL = Statement(
+    "update messages set tell_at = null where id in (select id from messages where id in :ids[] and tell_at is not null "
+    "and stage is not null and (stage <> 0 or worker is null) {skip_locked}) returning id",
+    ids=TEXT,
 )
 
 _INSERT_BLOCK = Statement(
@@ -88,10 +94,26 @@ def _settle(items: list[Settlement]) -> Plan[list[bool]]:
     blocks = [(item.id, item.sent.transfer, pack(item.sent.block)) for item in taken if item.sent is not None]
     if blocks:
         yield _INSERT_BLOCK.many(blocks)
-    notices = [item.notice for item in taken if item.notice is not None]
+    notices = yield from _notices_of(taken)
     if notices:
         yield from accept(notices)
     return [item.id in held and first[item.id] is item for item in items]
+
+
+def _notices_of(taken: list[Settlement]) -> Plan[list[AcceptItem]]:
+    """Gives the notifications that go out with results; word of a delay that was told meanwhile does not."""
+    deferred = [item.id for item in taken if item.notice is not None and item.state is MessageState.DEFERRED]
+    told = (yield from tell_of_delay(deferred)) if deferred else frozenset()
+    return [
+        item.notice
+        for item in taken
+        if item.notice is not None and (item.state is not MessageState.DEFERRED or item.id in told)
+    ]
+
+
+def tell_of_delay(ids: Sequence[MessageId]) -> Plan[frozenset[MessageId]]:
+    """Notes that the delay of messages is told; gives those of which it was to be told, was not yet, and nobody holds."""
+    return frozenset(row[0] for row in (yield _TELL.one(to_json(ids))))
 
 
 def _settle_row(item: Settlement) -> tuple[object, ...]:
@@ -104,7 +126,6 @@ def _settle_row(item: Settlement) -> tuple[object, ...]:
         None if item.due is None else to_ms(item.due),
         item.attempt,
         1 if item.is_doubtful else 0,
-        1 if item.is_delay_told else 0,
         to_ms(item.at) if is_final else None,
         item.id,
         item.claim,

@@ -16,7 +16,7 @@ from smtpeter.store.statement import INT, TEXT, Fetch, Plan, Row, Statement
 
 # what `message_of` reads of a row; after them comes the number of claims without a result
 COLUMNS = (
-    "id, account, source, ordinal, recipient, given, domain, notify, orcpt, lane, claim, attempt, expires, told_delay, "
+    "id, account, source, ordinal, recipient, given, domain, notify, orcpt, lane, claim, attempt, expires, tell_at, "
     "strikes, doubtful, data"
 )
 
@@ -53,7 +53,7 @@ def load_sources(rows: Sequence[Row]) -> Plan[dict[str, tuple[Row, Options, Sour
 def message_of(row: Row, header: Row, options: Options, source: Source) -> Message:
     """Makes a message of its row (COLUMNS and the claims without a result) and what `load_sources` gives for it."""
     (id, account, submission, ordinal, address, given, domain, notify, orcpt, lane) = row[:10]
-    (claim, attempt, expires, told_delay, strikes, doubtful, data, unsettled) = row[10:]
+    (claim, attempt, expires, tell_at, strikes, doubtful, data, unsettled) = row[10:]
     dsn = Dsn(notify_from_text(notify), options.ret, options.envid, orcpt)
     return Message(
         id=MessageId(id),
@@ -74,7 +74,7 @@ def message_of(row: Row, header: Row, options: Options, source: Source) -> Messa
         strikes=strikes,
         is_doubtful=bool(doubtful),
         source=source,
-        is_delay_told=bool(told_delay),
+        tell_at=None if tell_at is None else from_ms(tell_at),
     )
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpeter.delivery.schedule import JITTER, Schedule, not_past
+from smtpeter.delivery.schedule import JITTER, Schedule
 
 MINUTES = tuple(timedelta(minutes=m) for m in (1, 2, 5, 10, 20, 30, 60))
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -47,19 +47,3 @@ def test_the_last_try_comes_up_when_the_message_expires() -> None:
 def test_a_message_is_late_after_four_hours_and_sooner_with_a_divisor() -> None:
     assert Schedule(MINUTES).late_at(NOW) == NOW + timedelta(hours=4)
     assert Schedule(MINUTES, 60).late_at(NOW) == NOW + timedelta(minutes=4)
-
-
-@given(st.integers(-7200, 7200), st.integers(1, 7200), st.none() | st.integers(0, 7200))
-def test_no_wait_passes_the_mark_unnoticed_but_one_that_a_rule_wants(
-    mark: int, wait: int, at_least: int | None
-) -> None:
-    least = None if at_least is None else timedelta(seconds=at_least)
-    due = NOW + max(timedelta(seconds=wait), least or timedelta())
-    at = NOW + timedelta(seconds=mark)
-    new = not_past(at, due, NOW, least)
-    assert NOW < new <= due or new == due
-    assert new >= NOW + (least or timedelta())
-    if NOW < at < due:
-        assert at < new <= max(at + timedelta(seconds=1), NOW + (least or timedelta()))
-    else:
-        assert new == due

@@ -11,6 +11,18 @@ create index messages_expires on messages (expires) where stage is not null;
 alter table messages add column strikes bigint not null default 0;
 alter table messages add column doubtful bigint not null default 0;
 
+-- tell_at: when the submitter is to be told that the message is late; null: nobody asked, or it was told. Mail of before
+-- is late after four hours.
+alter table messages add column tell_at bigint;
+update messages set tell_at = 14400000 + (
+    select greatest(s.accepted, coalesce(cast(extract(epoch from cast(s.options::jsonb ->> 'send_at' as timestamptz)) * 1000 as bigint), 0))
+    from sources s where s.id = messages.source
+) where stage is not null and told_delay = 0 and notify like '%DELAY%' and exists (
+    select 1 from sources s where s.id = messages.source and s.envelope <> ''
+);
+alter table messages drop column told_delay;
+create index messages_late on messages (tell_at) where tell_at is not null and stage is not null;
+
 -- Entries of model/steering.py. until: when a pause ends.
 create table steering (
     id bigint generated always as identity primary key,
