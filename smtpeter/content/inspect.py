@@ -18,7 +18,7 @@ from smtpeter.wire.encoded_words import decode_value
 from smtpeter.wire.headers import Field, check_hops, check_limits, find, has_long_line, read_fields, split
 from smtpeter.wire.mailboxes import parse_field
 from smtpeter.wire.mend import mend
-from smtpeter.wire.mime import CannotConvert, has_crlf_only, is_protected
+from smtpeter.wire.mime import CannotConvert, is_protected
 
 MAX_HOPS = 50  # limit L7, submission
 MAX_SUBJECT = 998
@@ -89,11 +89,9 @@ def _options(fields: Sequence[Field]) -> OptionHeaders:
 
 
 def _check_octets(mime: bytes) -> None:
-    """Refuses what may never be sent (S3); doors have turned bare CR and LF into CRLF where they may."""
+    """Refuses what may never be sent (S3). Bare CR and LF are not looked for again: doors turn them into CRLF."""
     if b"\0" in mime:
         raise Refused("invalid_message", reason="The message holds a NUL character; encode the part that has it.")
-    if not has_crlf_only(mime):
-        raise Refused("invalid_message", reason="The message has line ends other than CRLF.")
 
 
 def _check_mendable(mime: bytes) -> None:

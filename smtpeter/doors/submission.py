@@ -4,8 +4,9 @@ Limits of connections (L9, L10) are here, before any work; who may log in and wh
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 
 from smtpeter.config import Network
 from smtpeter.config import Smtp as Settings
@@ -32,6 +33,7 @@ NO_SUCH_LOGIN = reply(550, "5.7.1", "This network is tied to an SMTP login that 
 LOGIN_IS_GONE = reply(421, "4.7.0", "The login was removed or changed; log in again")
 SLOWED = reply(454, "4.7.0", "Too many failed logins from this address; try again later")
 _LOOPBACK = parse_networks(("127.0.0.0/8", "::1"))
+REMEMBERED_PEERS = 1024  # addresses whose network is known without looking
 TOO_MANY = reply(421, "4.7.0", "Too many connections; try again later")
 
 
@@ -115,7 +117,7 @@ class SubmissionDoor:
         self._intake = intake
         self._identify = identify
         self._settings = settings
-        self._trusted: Mapping[Network, str] = settings.trusted_networks
+        self._tied = lru_cache(REMEMBERED_PEERS)(partial(_tied, tuple(settings.trusted_networks.items())))
         self._turnstile = Turnstile(clock, settings)
         self._is_development = is_development
         self._policy = _policy(settings, hostname, allows_plain_auth=False)
@@ -124,7 +126,7 @@ class SubmissionDoor:
 
     def admit(self, peer_ip: str, local_port: int) -> Admission | Reply:
         """Decides before any work; the policy says what this peer may do."""
-        is_trusted = self._trusted_network(peer_ip) is not None
+        is_trusted = self._tied(peer_ip) is not None
         is_local = in_any(peer_ip, _LOOPBACK)
         if not self._turnstile.enter(peer_ip, is_trusted or (is_local and self._is_development)):
             metrics.refused("smtp", "too_many_connections")
@@ -204,16 +206,13 @@ class SubmissionDoor:
     async def _identity(self, peer: Peer) -> Identity | None:
         if peer.identity is not None:
             return await self._identify.renewed(peer.identity)
-        network = self._trusted_network(peer.ip)
-        if network is None:
-            return None
-        return await self._identify.by_network(str(network), self._trusted[network])
+        tied = self._tied(peer.ip)
+        return None if tied is None else await self._identify.by_network(*tied)
 
-    def _trusted_network(self, peer_ip: str) -> Network | None:
-        for network in self._trusted:
-            if in_any(peer_ip, (network,)):
-                return network
-        return None
+
+def _tied(trusted: Iterable[tuple[Network, str]], peer_ip: str) -> tuple[str, str] | None:
+    """Gives the trusted network that an address belongs to, and the login that this is tied to."""
+    return next(((str(network), user) for network, user in trusted if in_any(peer_ip, (network,))), None)
 
 
 def _policy(settings: Settings, hostname: str, *, allows_plain_auth: bool) -> ServerPolicy:

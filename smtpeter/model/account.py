@@ -11,7 +11,7 @@ from msgspec.structs import astuple
 AccountId = NewType("AccountId", int)
 
 
-class Features(Struct, frozen=True):
+class Features(Struct, frozen=True, omit_defaults=True):
     """The six settings of a login or message. None: not said here, ask the next level (account, then shipped default)."""
 
     inlinecss: bool | None = None

@@ -14,20 +14,21 @@ MessageId = NewType("MessageId", str)
 DISCARD_LANE = "discard"  # of what is accepted and told, but goes nowhere
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]  # the digits of base 62 squared
 _ID = re.compile(r"[0-9A-Za-z]{20}(?:-[1-9][0-9]{0,3})?\Z")
 
 
-def _base62(value: int, width: int) -> str:
-    digits = []
-    for _ in range(width):
-        value, digit = divmod(value, 62)
-        digits.append(_ALPHABET[digit])
-    return "".join(reversed(digits))
+def _base62(value: int, pairs: int) -> str:
+    digits = [""] * pairs
+    for place in range(pairs - 1, -1, -1):
+        value, digit = divmod(value, 62 * 62)
+        digits[place] = _PAIRS[digit]
+    return "".join(digits)
 
 
 def new_submission_id(now_ms: int, randomness: int) -> str:
     """Gives the 20 characters that identify a submission: 8 of milliseconds since 1970, 12 of 71 random bits."""
-    return _base62(now_ms, 8) + _base62(randomness & ((1 << 71) - 1), 12)
+    return _base62(now_ms, 4) + _base62(randomness & ((1 << 71) - 1), 6)
 
 
 def message_id(submission: str, ordinal: int) -> MessageId:
@@ -77,8 +78,8 @@ class Recipient(Struct, frozen=True):
         return f"Recipient({self.address!r})"
 
 
-class Options(Struct, frozen=True):
-    """What applies to every message of a submission.
+class Options(Struct, frozen=True, omit_defaults=True):
+    """What applies to every message of a submission. Stored without what has its default, so a default stays what it is.
 
     `template` is the number of the template that it was made from, 0 for a document of the call's own. `tracking` is
     scheme and host of tracked addresses, "" when nothing can be tracked. The rest are settings of the account at the

@@ -14,6 +14,7 @@ Raises Conflict for a submission that is there already, ValueError for one that 
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -130,7 +131,7 @@ def _accept(items: list[AcceptItem]) -> Plan[list[tuple[MessageId, ...]]]:
         sources.append(_source_row(item, accepted_ms, expires_ms))
         ids = tuple(message_id(item.submission.id, place) for place in range(len(item.submission.recipients)))
         messages += _message_rows(item, ids, accepted_ms, expires_ms)
-        fields = to_json(Accepted(item.properties))
+        fields = _accepted(item.properties)
         facts += [(id, Accepted.name, accepted_ms, fields) for id in ids]
         facts += [events.row_of(ids[place], accepted_ms, failure_of(entry)) for place, entry in item.suppressed.items()]
         told.append(ids)
@@ -138,6 +139,12 @@ def _accept(items: list[AcceptItem]) -> Plan[list[tuple[MessageId, ...]]]:
     yield _INSERT_MESSAGE.many(messages)
     yield events.INSERT.many(facts)
     return told
+
+
+@lru_cache(256)
+def _accepted(properties: str) -> str:
+    """Gives the fields of the event of acceptance."""
+    return to_json(Accepted(properties))
 
 
 def first_due(submission: Submission) -> datetime:

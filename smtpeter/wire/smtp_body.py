@@ -44,7 +44,7 @@ class _Scanner:
     @property
     def fault(self) -> BodyFault | None:
         """The gravest fault seen so far."""
-        return next((fault for fault in BodyFault if fault in self._faults), None)
+        return next(fault for fault in BodyFault if fault in self._faults) if self._faults else None
 
     def _take(self, content: bytes) -> bytes:
         """Gives the next content as it is kept; b"" after a fault. No CRLF is cut by the ends of what comes in."""
