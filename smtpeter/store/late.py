@@ -59,10 +59,10 @@ def late_messages(query: LateQuery) -> Plan[list[LateMessage]]:
     counted: set[str] = set()  # the content of a source is in memory once
     for *row, size in (yield LATE.one(to_ms(query.now), query.limit)):
         if row[2] not in counted:
-            counted.add(row[2])
             room -= size or 0
-        if room < 0 and rows:
-            break
+            if room < 0 and rows:
+                break
+            counted.add(row[2])
         rows.append(row)
     sources = (yield from load_sources(rows)) if rows else {}
     return [

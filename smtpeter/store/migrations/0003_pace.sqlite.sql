@@ -15,7 +15,7 @@ alter table messages add column doubtful integer not null default 0;
 -- is late after four hours.
 alter table messages add column tell_at integer;
 update messages set tell_at = 14400000 + (
-    select max(s.accepted, coalesce(unixepoch(json_extract(s.options, '$.send_at')) * 1000, 0))
+    select max(s.accepted, coalesce(cast(round(unixepoch(json_extract(s.options, '$.send_at'), 'subsec') * 1000) as integer), 0))
     from sources s where s.id = messages.source
 ) where stage is not null and told_delay = 0 and notify like '%DELAY%' and exists (
     select 1 from sources s where s.id = messages.source and s.envelope <> ''
