@@ -4,8 +4,8 @@ A message whose attempts fail is told of with their results (`settle.py`). One t
 rests, a pause, or its turn in a long queue, is found here: `messages.tell_at` says when its submitter wants to know.
 Every process that delivers looks; the store lets one of them tell. Nothing else about the message changes.
 
-What the notification returns of a message is made here, perhaps for the first time. Mail of which that is not known to do no
-harm is told without: its claims, not these looks, count the deaths of workers (D11).
+The notification returns the header, for which the message is made, perhaps for the first time. Mail that might end its
+worker in that is told of without: only claims count the deaths of workers (D11), a look would try it for ever.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """When to try again: growing, jittered delays until the message expires.
 
 The delays are a list (`delivery.retry_delays`), the last one repeats. Jitter (D13) keeps messages that failed together
-from coming back together. A sender who asked for it is told of a
-delay after `late_after`, whether the message is tried then or not (`late.py`).
+from coming back together. A sender who asked for it is told of a delay after `late_after`, whether the message is tried
+then or not (`late.py`).
 """
 
 from dataclasses import dataclass
