@@ -15,7 +15,15 @@ from smtpeter.doors.rest.declare import Answer, Operation, Property, Route, Sche
 from smtpeter.doors.rest.errors import Problem
 from smtpeter.doors.rest.gateway import LoginWish
 from smtpeter.doors.rest.kinds import BOOLEAN, list_of, object_of, one_of
-from smtpeter.doors.rest.resources.values import DOMAIN, NETWORK, NUMBER, NUMBER_IN_PATH, ignore_key, visible
+from smtpeter.doors.rest.resources.values import (
+    DOMAIN,
+    NETWORK,
+    NUMBER,
+    NUMBER_IN_PATH,
+    ignore_key,
+    number_to_delete,
+    visible,
+)
 from smtpeter.intake.identify import TOKEN_USERS
 from smtpeter.model.account import Identity, Login
 
@@ -52,21 +60,8 @@ async def put_login(call: Call) -> Response:
 
 
 async def delete_login(call: Call) -> Response:
-    """Deletes a login, named in the query or the body."""
-    given = await call.read_both()
-    if "id" not in given:
-        raise wrong("id", "`id` is missing; give the number of the login to delete.")
-    return await _delete(call, str(given["id"]))
-
-
-async def delete_this_login(call: Call) -> Response:
-    """Deletes the login that the path names."""
-    call.read_query()
-    return await _delete(call, call.arguments[0])
-
-
-async def _delete(call: Call, id: str) -> Response:
-    found = await _find(call, id)
+    """Deletes a login, named in the path, the query or the body."""
+    found = await _find(call, await number_to_delete(call, "login"))
     if not await call.gateway.delete_login(call.identity.account.id, found):
         raise _no_such_login()
     return json_response(_shown(found))
@@ -223,7 +218,7 @@ ROUTES = (
                 (Answer(200, "The login.", _LOGIN, example=_EXAMPLE),),
                 refusals=("not_found",),
             ),
-            "DELETE": Operation(delete_this_login, "Deletes an SMTP login", "manage", _GONE, refusals=("not_found",)),
+            "DELETE": Operation(delete_login, "Deletes an SMTP login", "manage", _GONE, refusals=("not_found",)),
         },
         (NUMBER_IN_PATH,),
     ),

@@ -12,7 +12,7 @@ from smtpeter.doors.rest.declare import Answer, Operation, Property, Route, Sche
 from smtpeter.doors.rest.errors import Problem
 from smtpeter.doors.rest.gateway import OPERATOR, SCOPES, TokenWish
 from smtpeter.doors.rest.kinds import BOOLEAN, list_of, one_of
-from smtpeter.doors.rest.resources.values import NUMBER, NUMBER_IN_PATH, ignore_key, visible
+from smtpeter.doors.rest.resources.values import NUMBER, NUMBER_IN_PATH, ignore_key, number_to_delete, visible
 from smtpeter.model.account import Identity, Token
 
 
@@ -47,21 +47,8 @@ async def create_token(call: Call) -> Response:
 
 
 async def delete_token(call: Call) -> Response:
-    """Deletes a token, named in the query or the body; calls with it are refused from then on."""
-    given = await call.read_both()
-    if "id" not in given:
-        raise wrong("id", "`id` is missing; give the number of the token to delete.")
-    return await _delete(call, str(given["id"]))
-
-
-async def delete_this_token(call: Call) -> Response:
-    """Deletes the token that the path names."""
-    call.read_query()
-    return await _delete(call, call.arguments[0])
-
-
-async def _delete(call: Call, id: str) -> Response:
-    found = await _find(call, id)
+    """Deletes a token, named in the path, the query or the body; calls with it are refused from then on."""
+    found = await _find(call, await number_to_delete(call, "token"))
     if not await call.gateway.delete_token(call.identity.account.id, found):
         raise _no_such_token()
     return json_response(_shown(found))
@@ -166,7 +153,7 @@ ROUTES = (
                 (Answer(200, "The token.", _TOKEN, example=_EXAMPLE),),
                 refusals=("not_found",),
             ),
-            "DELETE": Operation(delete_this_token, "Deletes a token", "manage", _GONE, refusals=("not_found",)),
+            "DELETE": Operation(delete_token, "Deletes a token", "manage", _GONE, refusals=("not_found",)),
         },
         (NUMBER_IN_PATH,),
     ),

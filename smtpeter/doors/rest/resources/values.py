@@ -92,3 +92,14 @@ def ignore_key(call: Call) -> None:
     """Reports an Idempotency-Key: the answer has a secret in it, which is not kept for a second time (K1)."""
     if b"idempotency-key" in call.headers:
         call.unknown.append("Idempotency-Key")
+
+
+async def number_to_delete(call: Call, what: str) -> str:
+    """Gives the number of what a call wants to have deleted: from its path, else from its query or body."""
+    if call.arguments:
+        call.read_query()
+        return call.arguments[0]
+    given = await call.read_both()
+    if "id" not in given:
+        raise wrong("id", f"`id` is missing; give the number of the {what} to delete.")
+    return str(given["id"])
