@@ -51,6 +51,11 @@ __all__ = [
 ]
 
 
+# looked at many times for each message; CPython 3.11 finds a member of an enumeration by way of Python code
+_BODY, _CHUNK, _CHUNKS = State.BODY, State.CHUNK, State.CHUNKS
+_LOGIN, _HANDSHAKE, _OVER = State.LOGIN, State.HANDSHAKE, State.OVER
+
+
 class Session:
     """One connection's conversation. Feed it with `receive`, then take facts until there is none, then the output."""
 
@@ -100,7 +105,7 @@ class Session:
     def is_in_body(self) -> bool:
         """True while octets come that are no commands: those of a message, or of a chunk that was refused."""
         talk = self._talk
-        return talk.state is State.BODY or talk.state is State.CHUNK or talk.lines.is_skipping
+        return talk.state is _BODY or talk.state is _CHUNK or talk.lines.is_skipping
 
     @property
     def is_owed(self) -> bool:
@@ -120,7 +125,7 @@ class Session:
 
     def receive(self, data: bytes) -> None:
         """Takes octets from the client. Those that come between STARTTLS and the handshake are dropped."""
-        if self._talk.state not in (State.HANDSHAKE, State.OVER):
+        if self._talk.state not in (_HANDSHAKE, _OVER):
             self._talk.lines.feed(data)
 
     def receive_eof(self) -> None:
@@ -140,7 +145,7 @@ class Session:
         """Takes the decision about the fact that asked. A 421 ends the session; late answers to an ended one are lost."""
         talk = self._talk
         owed, talk.owed = talk.owed, None
-        if talk.state is State.OVER:
+        if talk.state is _OVER:
             return
         match owed:
             case MessageReceived():
@@ -167,8 +172,8 @@ class Session:
     def shut(self, last_word: Reply) -> None:
         """Ends the session with this reply at once; a message on its way is lost."""
         talk = self._talk
-        if talk.state is not State.OVER:
-            if talk.state is not State.HANDSHAKE:
+        if talk.state is not _OVER:
+            if talk.state is not _HANDSHAKE:
                 talk.say(last_word.encode())
             talk.close()
 
@@ -188,12 +193,12 @@ class Session:
             if talk.facts:
                 return talk.facts.pop(0)
             state = talk.state
-            if talk.owed is not None or state is State.OVER or state is State.HANDSHAKE:
+            if talk.owed is not None or state is _OVER or state is _HANDSHAKE:
                 return None
-            if state is State.BODY or state is State.CHUNK:
+            if state is _BODY or state is _CHUNK:
                 if not self._read_body(talk):
                     return None
-            elif self._last_word and state is not State.CHUNKS:
+            elif self._last_word and state is not _CHUNKS:
                 talk.finish(self._last_word)
             elif not self._read_line(talk):
                 return None
@@ -201,7 +206,7 @@ class Session:
     # --- reading; each gives whether it got on
 
     def _read_body(self, talk: Talk) -> bool:
-        is_chunk = talk.state is State.CHUNK
+        is_chunk = talk.state is _CHUNK
         if is_chunk:
             assert talk.transaction is not None
             data = talk.lines.take(talk.transaction.octets_to_come)
@@ -210,12 +215,12 @@ class Session:
         if not data:
             return self._rest(talk)
         (take_chunk if is_chunk else take_body)(talk, data)
-        if talk.state is not State.BODY and talk.state is not State.CHUNK:
+        if talk.state is not _BODY and talk.state is not _CHUNK:
             self.progress += 1
         return True
 
     def _read_line(self, talk: Talk) -> bool:
-        is_login = talk.state is State.LOGIN
+        is_login = talk.state is _LOGIN
         line = talk.lines.next(is_login=is_login)
         if line is None:
             return self._rest(talk)

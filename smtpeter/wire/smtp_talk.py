@@ -6,7 +6,7 @@ which the talk belongs. Raises nothing.
 """
 
 from dataclasses import dataclass, field
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 from smtpeter.model.message import Recipient
 from smtpeter.model.reply import Reply
@@ -18,7 +18,7 @@ from smtpeter.wire.smtp_grammar import Chunk, MailCommand
 from smtpeter.wire.smtp_lines import LineReader
 
 
-class State(Enum):
+class State(IntEnum):
     """Where a session stands."""
 
     NEW = auto()  # no EHLO or HELO yet
