@@ -230,12 +230,14 @@ async def test_delay_that_came_while_nothing_ran_is_told_at_the_next_start(tmp_p
 @in_virtual_time
 async def test_mail_whose_time_is_over_is_told_as_failed_and_not_as_late(tmp_path: Path) -> None:
     both = Dsn(frozenset({Notify.DELAY, Notify.FAILURE}))
-    async with Story(tmp_path, retry_divisor=SHORTENED) as story:
+    async with Story(tmp_path, retry_divisor=SHORTENED, claim_batch=1) as story:
         story.host("example.com")
         home = story.host("example.org")
         gateway = await story.start()
         await pause(story, gateway)
-        (id,) = await gateway.send("ann@example.com", dsn=both, expire_after=4 * HOUR)
-        await gateway.settled(id)
-        await story.idle(MINUTE)
-        assert [parts_of(notice)[1]["Action"] for notice in home.messages] == ["failed"]
+        await gateway.send(*(f"u{n}@example.com" for n in range(30)), dsn=both, expire_after=3 * HOUR)
+        await gateway.close()
+        await story.idle(5 * HOUR)
+        gateway = await story.start()
+        await gateway.quiet()
+        assert [parts_of(notice)[1]["Action"] for notice in home.messages] == ["failed"] * 30
