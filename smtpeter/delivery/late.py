@@ -34,6 +34,7 @@ BREATH_SECONDS = 0.1  # between two batches, for mail that can go out
 
 _UNDEFINED = "4.0.0"  # RFC 3463 3.1: only the class is known
 _UNTRIED = "It has not been tried yet; it waits for its turn."
+_AGAIN = "It waits to be tried again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +92,19 @@ class LateMail:
         if message.attempt:
             records = await self.store.read(events_of, EventQuery(message.account, message.id))
             earlier = last_attempt(records)
-        result = _waiting(earlier)
+        result = _waiting(message, earlier)
         original = None
         if _is_harmless(message):
             original = await self.notices.original(message, Deferred(result, Scope.MESSAGE))
         return self.notices.about(message, Action.DELAYED, result, now, original=original, earlier=earlier)
 
 
-def _waiting(earlier: EventRecord | None) -> Result:
-    """Gives how it goes with a message that waits: as its last attempt ended, if there was one."""
-    if earlier is None or not isinstance(earlier.event, Dialogue):
-        return Result(State.PROCESS, Kind.ERROR, 0, _UNDEFINED, _UNTRIED)
-    return Result(State.PROCESS, Kind.ERROR, 0, status_of(earlier.event) or _UNDEFINED)
+def _waiting(message: Message, earlier: EventRecord | None) -> Result:
+    """Gives how it goes with a message that waits: as its last attempt ended, if that is known."""
+    if earlier is not None and isinstance(earlier.event, Dialogue):
+        return Result(State.PROCESS, Kind.ERROR, 0, status_of(earlier.event) or _UNDEFINED)
+    is_tried = message.attempt > 0 or message.unsettled > 0  # a worker that died may have tried it
+    return Result(State.PROCESS, Kind.ERROR, 0, _UNDEFINED, _AGAIN if is_tried else _UNTRIED)
 
 
 def _is_harmless(message: Message) -> bool:

@@ -213,6 +213,24 @@ async def test_mail_with_tags_that_was_never_made_is_told_of_without_it(tmp_path
 
 
 @in_virtual_time
+async def test_mail_that_a_dead_worker_may_have_tried_is_not_said_to_be_untried(tmp_path: Path) -> None:
+    async with Story(tmp_path, retry_divisor=SHORTENED) as story:
+        story.host("example.com").silence("rcptto")
+        home = story.host("example.org")
+        gateway = await story.start()
+        await gateway.send("ann@example.com", dsn=DELAY)
+        await story.idle(MOMENT)
+        await pause(story, gateway, Pause(domain="example.com"))
+        gateway.process.power_off()
+        await gateway.process.clear_away()
+        await story.start()
+        await story.idle(5 * HOUR)
+        _, recipient, returned = parts_of(home.messages[0])
+        assert recipient["Diagnostic-Code"] == "x-smtpeter; It waits to be tried again."
+        assert returned == []
+
+
+@in_virtual_time
 async def test_delay_that_came_while_nothing_ran_is_told_at_the_next_start(tmp_path: Path) -> None:
     async with Story(tmp_path, retry_divisor=SHORTENED) as story:
         story.host("example.com")
