@@ -86,6 +86,7 @@ def sent_again(identity: Identity, first: Options, now: datetime, settings: Inta
     )
 
 
+@lru_cache(1024)
 def properties(features: Features) -> str:
     """Gives the switched-on features as the attempt record shows them, joined by ";"."""
     return ";".join(name for name in FEATURE_ORDER if getattr(features, name))

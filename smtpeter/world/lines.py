@@ -1,7 +1,8 @@
-"""Writes lines to a file descriptor without ever waiting for it: what one turn of the event loop says goes out together.
+"""Writes lines to a file descriptor without ever waiting for it: what is said in a few milliseconds goes out together.
 
-A log must not hold up what it tells of. Lines gather until the turn ends and leave in as few system calls as a pipe
-allows: up to PIPE_BUF octets a write, so that lines of several workers never mix. When the reader is slow, lines wait here,
+A log must not hold up what it tells of. Lines gather until the turn of the event loop ends, or for 5 ms when others have just
+left, and leave in as few system calls as a pipe allows: up to PIPE_BUF octets a write, so that lines of several workers
+never mix. When the reader is slow, lines wait here,
 4 MiB at most; what is beyond that is counted, and the count is told once there is room. Outside of an event loop, and in
 other threads, a line goes out at once.
 
@@ -19,6 +20,7 @@ from collections import deque
 from collections.abc import Callable
 
 MAX_WAITING_OCTETS = 4 << 20
+GATHER_SECONDS = 0.005
 RETRY_SECONDS = 0.01
 LAST_SECONDS = 2.0  # that the last lines may take to leave
 _FILE_OCTETS = 1 << 20  # of one write into a file, which always takes it
@@ -37,10 +39,11 @@ class LineWriter:
         self._waiting_octets = 0
         self._lost = 0
         self._booked: asyncio.AbstractEventLoop | None = None  # on which the next flush is booked
+        self._next_at = 0.0  # on the monotonic clock: before, lines gather
         self._lock = threading.RLock()  # a finalizer may log in the middle of a write
 
     def put(self, line: bytes) -> None:
-        """Writes a line, which ends in LF, when the turn of the event loop ends."""
+        """Writes a line, which ends in LF, when the turn of the event loop ends, or a moment later."""
         if self._waiting_octets > MAX_WAITING_OCTETS:
             self._lost += 1
         else:
@@ -52,7 +55,11 @@ class LineWriter:
             self._flush()
         elif loop is not self._booked:
             self._booked = loop
-            loop.call_soon(self._end_turn)
+            wait = self._next_at - time.monotonic()
+            if wait > 0:
+                loop.call_later(wait, self._end_turn)
+            else:
+                loop.call_soon(self._end_turn)
 
     def close(self) -> None:
         """Writes what waits, in 2 s at most. What comes later is still written."""
@@ -65,6 +72,7 @@ class LineWriter:
     def _end_turn(self) -> None:
         self._booked = None
         self._flush()
+        self._next_at = time.monotonic() + GATHER_SECONDS
         if self._waiting:
             self._booked = asyncio.get_running_loop()
             self._booked.call_later(RETRY_SECONDS, self._end_turn)

@@ -169,6 +169,23 @@ async def test_lines_of_a_turn_leave_together_at_its_end(pipe: tuple[int, int]) 
     assert waiting(reader).split() == [b"%d" % number for number in range(20)]
 
 
+async def test_lines_of_further_turns_gather_for_a_moment(pipe: tuple[int, int]) -> None:
+    reader, handle = pipe
+    writer = LineWriter(handle, lambda _: b"")
+    writer.put(b"first\n")
+    await asyncio.sleep(0)
+    assert waiting(reader) == b"first\n"
+    for line in (b"second\n", b"third\n"):
+        writer.put(line)
+        await asyncio.sleep(0)
+    found = b""
+    async with asyncio.timeout(5):
+        while not found:
+            await asyncio.sleep(0)
+            found = waiting(reader)
+    assert found == b"second\nthird\n"
+
+
 async def test_line_of_a_thread_leaves_at_once_and_takes_those_that_wait_along(pipe: tuple[int, int]) -> None:
     reader, handle = pipe
     writer = LineWriter(handle, lambda _: b"")
