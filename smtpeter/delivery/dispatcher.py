@@ -10,7 +10,7 @@ wait in the store, which then go first.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -56,6 +56,7 @@ EXPIRY_LANE = "expired"  # of messages that only need to be told that their time
 EXPIRY_LIMITS = Limits(connections=10)
 ROOM_OF_STRANGERS = START * WAITING_PER_COURIER  # messages claimed at once for a lane that is not known yet
 LET_GO_AT_ONCE = 1000
+NUDGED_EVERY_SECONDS = 0.05  # each acceptance beside a backlog nudges; between two looks at the store they count as one
 LONGEST_REASON = 300
 
 
@@ -109,6 +110,9 @@ class Dispatcher:
         self._next_sweep = 0.0
         self._may_let_go = True  # mail may be held back by a pause that is over
         self._due = asyncio.Event()  # something may be due
+        self._asked: Mapping[str, int] = {}  # the rooms of the claim that is under way
+        self._next_look = 0.0  # when the next nudge may be followed, on the clock of the loop
+        self._look_booked: asyncio.TimerHandle | None = None
         self._is_ready = False  # what steers us is known
         self._is_draining = False
 
@@ -148,7 +152,18 @@ class Dispatcher:
             self._hold(message)
 
     def nudge(self) -> None:
-        """Says that the store may have something due."""
+        """Says that the store may have something due. A nudge is followed at once, those soon after it together."""
+        if self._look_booked is not None:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._next_look:
+            self._look()
+        else:
+            self._look_booked = loop.call_at(self._next_look, self._look)
+
+    def _look(self) -> None:
+        self._look_booked = None
+        self._next_look = asyncio.get_running_loop().time() + NUDGED_EVERY_SECONDS
         self._due.set()
         self._lookup.nudge()
 
@@ -178,8 +193,10 @@ class Dispatcher:
         lane = self._lanes.get(message.lane)
         if lane is not None and lane.is_careful:
             asyncio.get_running_loop().call_soon(self._due.set)  # when the courier is free, a moment from now
-        elif (message.lane in self._behind and lane is not None and lane.room() > 0) or (
-            self._is_short_of_room and self._holdings.has_room(self._settings.claim_batch, 0)
+        elif (
+            # a claim that is under way fills the lane, and sees itself whether there is room again
+            (message.lane in self._behind and message.lane not in self._asked and lane is not None and lane.room() > 0)
+            or (self._is_short_of_room and self._holdings.has_room(self._settings.claim_batch, 0))
         ):
             self._due.set()
 
@@ -329,16 +346,38 @@ class Dispatcher:
         if careful:
             limit = min(limit, sum(lane.free_couriers for lane in careful))
         request = self._request(limit, room)
-        messages = await self._store.write(claim, request)
+        self._asked = request.rooms
+        try:
+            messages = await self._store.write(claim, request)
+        finally:
+            self._asked = {}
+        got = Counter([message.lane for message in messages])
         if len(messages) < limit:
-            got = Counter(message.lane for message in messages)
             emptied = {key for key, allowed in request.rooms.items() if got[key] < allowed and key not in request.taken}
             self._behind = {key for key in self._behind if key in self._lanes and key not in emptied}
             for lane in careful:
                 lane.is_careful = False
         await self._lay_into_lanes(messages, request)
+        is_more = self._may_have_more(request, got)
         self._forget_lanes()
-        return bool(messages)
+        return is_more
+
+    def _may_have_more(self, request: ClaimRequest, got: Counter[str]) -> bool:
+        """True when the next claim may find something at once.
+
+        Not when every lane that got messages was filled by them: such a lane has older messages in the store from now
+        on, and `done` tells when half of what it holds was carried.
+        """
+        filled = {key for key, count in got.items() if key not in request.taken and request.rooms.get(key) == count}
+        for key in filled & set(self._lanes):
+            self._lanes[key].filled()
+            self._behind.add(key)
+        behind = [lane for key in self._behind if (lane := self._lanes.get(key)) is not None and not lane.is_paused]
+        if any(lane.room() > 0 for lane in behind):
+            return True
+        # what was left out because of its size is small beside half of what may be held
+        is_cut = got.total() == request.limit or 2 * self._holdings.room[1] < self._settings.max_held_bytes
+        return bool(got) and (is_cut or filled != got.keys())
 
     def _request(self, limit: int, max_bytes: int) -> ClaimRequest:
         """Asks for what the lanes have room for now."""

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from smtpeter.model.account import Features, Identity
 from smtpeter.model.event import Delivery
+from smtpeter.model.message import Draft, Options, Received, Recipient, Source, SourceKind
 from smtpeter.testing.house import Story
 from smtpeter.testing.virtual_time import in_virtual_time
 from smtpeter.testing.zone import Zone
@@ -165,3 +167,18 @@ async def test_a_dead_domain_delays_no_other_after_a_power_cut_either(tmp_path: 
         (id,) = await gateway.send("ann@example.com")
         await gateway.settled(id, within=timedelta(minutes=60), look_every=LATENCY)
         assert (await gateway.events(id))[-1].at - begun < ONE_SECOND
+
+
+@in_virtual_time
+async def test_mail_that_comes_due_together_goes_as_fast_as_its_lane_can(tmp_path: Path) -> None:
+    async with Story(tmp_path) as story:
+        host = story.host("example.com", latency=LATENCY)
+        gateway = await story.start()
+        due = story.clock.now() + timedelta(minutes=10)
+        source = Source(SourceKind.MIME, b"From: john@example.org\r\n\r\nlater\r\n")
+        recipients = tuple(Recipient(f"{name}example.com", "example.com") for name in MANY)
+        draft = Draft("john@example.org", recipients, source, Options(send_at=due), Received("HTTPS"))
+        with gateway.process.running():
+            await gateway.house.intake.accept(Identity(gateway.account, "token:1", Features()), draft)
+        await story.idle(timedelta(minutes=10, seconds=5))
+        assert len(host.messages) == len(MANY)

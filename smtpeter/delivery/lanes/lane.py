@@ -143,6 +143,10 @@ class Lane:
             self._timer = None
         self._give_out()
 
+    def filled(self) -> None:
+        """A claim gave all that there was room for."""
+        self._was_full = True
+
     def had_no_room(self) -> None:
         """More was claimed than there was room for; without this lane in mind the next claim would do so again."""
         self._remembered_until = self._shared.monotonic() + REMEMBERED_SECONDS
