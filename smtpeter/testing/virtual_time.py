@@ -91,10 +91,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def _thread_ended(self, _: asyncio.Future[Any]) -> None:
         self.threads -= 1
 
-    async def shutdown_default_executor(self) -> None:
+    async def shutdown_default_executor(self, *limits: Any) -> None:
         self.threads += 1  # the end is told by a thread
         try:
-            await super().shutdown_default_executor()
+            await super().shutdown_default_executor(*limits)  # a limit from Python 3.12 on
         finally:
             self.threads -= 1
 
