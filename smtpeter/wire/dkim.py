@@ -11,8 +11,7 @@ RFC 6376, RFC 8463 (ed25519), RFC 8301 (no sha1, no keys under 1024 bits). Raise
 import base64
 import hashlib
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -58,6 +57,7 @@ _SIGNED = frozenset(SIGNED)
 _SELECTOR = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9_])?\Z")  # RFC 6376 3.1, as one or more labels
 _PADDING, _HASH = PKCS1v15(), SHA256()
 _GOOD_LINE = 74
+_LIFE_SECONDS = int(LIFE.total_seconds())
 
 
 class KeyRefused(ValueError):
@@ -70,7 +70,7 @@ class Signer:
     Raises KeyRefused for a key that is too short or of another kind, AddressError or ValueError for the names.
     """
 
-    __slots__ = ("_key", "_start", "domain", "selector")
+    __slots__ = ("_sign", "_start", "domain", "selector")
 
     def __init__(self, domain: str, selector: str, private_key: PrivateKey) -> None:
         _check(private_key)
@@ -78,7 +78,7 @@ class Signer:
             raise ValueError(f"{selector!r} is not a selector.")
         self.domain = parse_domain(domain)
         self.selector = selector
-        self._key = private_key
+        self._sign = _signing(private_key)
         lines = ["v=1; a=" + algorithm(private_key) + "; c=relaxed/relaxed;", f"d={self.domain};", f"s={selector};"]
         self._start = _fold("DKIM-Signature:", lines).encode()
 
@@ -87,18 +87,12 @@ class Signer:
 
     def sign(self, names: bytes, headers: bytes, body_hash: bytes, now: int) -> bytes:
         """Gives the field for header fields that are canonical already, `names` being the folded h=."""
-        life = b"t=%d; x=%d;" % (now, now + int(LIFE.total_seconds()))
+        life = b"t=%d; x=%d;" % (now, now + _LIFE_SECONDS)
         unsigned = b"%b\r\n %b\r\n h=%b;\r\n bh=%b;\r\n b=" % (self._start, life, names, body_hash)
         # RFC 6376 3.7: the field itself comes last, its b= empty, without a line end. It is written with exactly one
         # blank behind each fold, so dropping the folds leaves its relaxed form.
         own = b"dkim-signature:" + unsigned[len("DKIM-Signature: ") :].replace(b"\r\n", b"")
-        data = headers + own
-        match self._key:
-            case RSAPrivateKey():
-                signature = self._key.sign(data, _PADDING, _HASH)
-            case Ed25519PrivateKey():
-                signature = self._key.sign(hashlib.sha256(data).digest())  # RFC 8463 3: over the hash
-        text = base64.b64encode(signature)
+        text = base64.b64encode(self._sign(headers + own))
         lines = [text[at : at + _GOOD_LINE] for at in range(0, len(text), _GOOD_LINE)]
         return unsigned + b"\r\n " + b"\r\n ".join(lines) + b"\r\n"
 
@@ -123,11 +117,12 @@ def relaxed_body(body: bytes) -> bytes:
         body += b"\r\n"
     if b"\t" in body:
         body = body.replace(b"\t", b" ")
-    # each pass halves every run of blanks, so there are few
-    while b"  " in body:
-        body = body.replace(b"  ", b" ")
-    if b" \r\n" in body:
-        body = body.replace(b" \r\n", b"\r\n")
+    if b" " in body:  # found much sooner than two octets are: base64 has none
+        # each pass halves every run of blanks, so there are few
+        while b"  " in body:
+            body = body.replace(b"  ", b" ")
+        if b" \r\n" in body:
+            body = body.replace(b" \r\n", b"\r\n")
     if body.endswith(b"\r\n\r\n") or body == b"\r\n":
         kept = body.rstrip(b"\r\n")
         return kept + b"\r\n" if kept else b""
@@ -150,8 +145,7 @@ def _canonical_headers(fields: Sequence[Field]) -> tuple[bytes, bytes]:
     # RFC 6376 5.4.2: of several fields of one name the last is signed first
     present.reverse()
     present.sort(key=_rank)
-    counts = Counter([field.name for field in present])
-    names = _name_list(tuple([counts[name] for name in SIGNED]))
+    names = _name_list(tuple([field.name for field in present]))
     return names, b"".join([relaxed_field(field) for field in present])
 
 
@@ -163,9 +157,9 @@ _RANKS = {name: rank for rank, name in enumerate(SIGNED)}
 
 
 @lru_cache(maxsize=1024)
-def _name_list(counts: tuple[int, ...]) -> bytes:
-    """Gives h= for so many fields of each name: each once more than it is present (RFC 6376 8.15)."""
-    names = [name.decode() for name, count in zip(SIGNED, counts, strict=True) for _ in range(count + 1)]
+def _name_list(present: tuple[bytes, ...]) -> bytes:
+    """Gives h= for fields of these names: each once more than it is present (RFC 6376 8.15)."""
+    names = [name.decode() for name in SIGNED for _ in range(present.count(name) + 1)]
     return _fold("  h=", [f"{name}:" for name in names[:-1]] + names[-1:], gap="").removeprefix("  h=").encode()
 
 
@@ -220,6 +214,13 @@ def public_record(key: PrivateKey) -> str:
         return f"v=DKIM1;k=rsa;p={base64.b64encode(der).decode()}"
     raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     return f"v=DKIM1;k=ed25519;p={base64.b64encode(raw).decode()}"
+
+
+def _signing(key: PrivateKey) -> Callable[[bytes], bytes]:
+    """Gives what makes the signature over canonical octets."""
+    if isinstance(key, RSAPrivateKey):
+        return lambda data: key.sign(data, _PADDING, _HASH)
+    return lambda data: key.sign(hashlib.sha256(data).digest())  # RFC 8463 3: over the hash
 
 
 def _check(key: PrivateKey) -> None:
