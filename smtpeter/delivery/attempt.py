@@ -11,8 +11,10 @@ Raises `Misrouted` when the message belongs into another lane by now, `Withheld`
 `UnderWay` when the message is still being prepared.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from smtpeter.content.render import CannotRender
 from smtpeter.delivery.departure import Departure
@@ -175,7 +177,7 @@ class _Walk:
         opened = await _open(errand, local, place, address)
         if isinstance(opened, Trouble):
             return Attempted(judge(errand.ways.steered.verdicts, opened.result))
-        opened.know(place, local, errand.message.recipient.domain)
+        opened.know(place, local, errand)
         errand.courier.connection = opened
         carried = await hand_over(errand, opened)
         assert carried is not None  # a fresh connection is never found closed while idle

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
+from msgspec import Struct
+
 from smtpeter.content.render import Rendered
 from smtpeter.delivery.lanes.lane import Courier
 from smtpeter.delivery.pools import Pools
@@ -90,8 +92,7 @@ class Ways:
     receives_bounces: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Errand:
+class Errand(Struct, frozen=True):
     """One message on its way, ready to be rendered. `may_finish` is asked right before the end of data (D6)."""
 
     ways: Ways
@@ -110,8 +111,7 @@ class Handover(Enum):
     SILENT = auto()  # a host that does not
 
 
-@dataclass(frozen=True, slots=True)
-class Attempted:
+class Attempted(Struct, frozen=True):
     """The verdict, in which form the message was on the wire, if it was, and into whose hands it went, if it did.
 
     `earlier` is the last attempt before, for a message whose time is over; `original` what a notification returns.

@@ -5,12 +5,13 @@ serve different domains each, and a domain's second choice is its own. So a kept
 host is known to serve the domain.
 """
 
-from dataclasses import dataclass
 from typing import assert_never
+
+from msgspec import Struct
 
 from smtpeter.delivery.errand import Errand, Misrouted
 from smtpeter.delivery.pools import LocalAddress
-from smtpeter.delivery.route import Capture, Discard, Mx, SmartHost, SmartHosts, lane_of
+from smtpeter.delivery.route import Capture, Discard, Mx, Route, SmartHost, SmartHosts, lane_of
 from smtpeter.delivery.site import hosts_of, split_lane
 from smtpeter.wire.smtp_client import RelayLogin
 from smtpeter.wire.smtp_steps import TlsPolicy
@@ -20,8 +21,7 @@ from smtpeter.world.seams import MxHost
 SMTP_PORT = 25
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """One host to try. `tls` and `login` as the route has them; `is_found`: its address comes from somebody's DNS."""
 
     name: str
@@ -32,22 +32,24 @@ class Place:
 
 
 class PlaceConnection(Connection):
-    """A connection with what is known about it here: its place, our address, and the domains that its host serves.
+    """A connection with what is known about it here: its place, our address, and whom its host serves.
 
     Use `know` before anything else; `open` of the class above knows nothing of all this.
     """
 
-    __slots__ = ("domains", "local", "place")
+    __slots__ = ("domains", "local", "place", "route")
 
     place: Place
     local: LocalAddress
+    route: Route  # of the last message
     domains: set[str]  # of recipients, by MX
 
-    def know(self, place: Place, local: LocalAddress, domain: str) -> None:
+    def know(self, place: Place, local: LocalAddress, errand: Errand) -> None:
         """Takes down for whom the connection was made."""
         self.place = place
         self.local = local
-        self.domains = {domain}
+        self.route = errand.way.route
+        self.domains = {errand.message.recipient.domain}
 
 
 async def places(errand: Errand) -> list[Place]:
@@ -63,8 +65,13 @@ async def places(errand: Errand) -> list[Place]:
 
 async def may_carry(errand: Errand, kept: PlaceConnection) -> bool:
     """True when a kept connection leads to where the message goes. Raises DnsTrouble and Misrouted."""
-    if not isinstance(errand.way.route, Mx):
-        return kept.place in _fixed_places(errand.way.route)
+    route = errand.way.route
+    if not isinstance(route, Mx):
+        if kept.route is not route:  # the routing table was read anew, or names it twice
+            if kept.place not in _fixed_places(route):
+                return False
+            kept.route = route
+        return True
     domain = errand.message.recipient.domain
     if domain in kept.domains:
         return True

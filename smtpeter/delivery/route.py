@@ -9,6 +9,8 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from msgspec import Struct
+
 from smtpeter.config import matches
 from smtpeter.delivery.site import Providers, join_lane, site_lane
 from smtpeter.model.account import AccountId
@@ -38,6 +40,11 @@ class SmartHosts:
     """To the first of these hosts that can be reached and wants us."""
 
     hosts: tuple[SmartHost, ...]
+    site: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        places = ",".join([f"{host.host}:{host.port}" for host in self.hosts])
+        object.__setattr__(self, "site", f"smarthost:{places}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +63,14 @@ class Discard:
 Route = Mx | SmartHosts | Capture | Discard
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     """Where a message goes, and from which pool of local addresses; "": whichever the system chooses."""
 
     route: Route
     pool: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What the routing table looks at. `recipient` is the address, `domain` its domain, `sender_domain` that of From."""
 
     recipient: str
@@ -75,8 +80,7 @@ class Facts:
     stream: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One line of the table: patterns ("" or None: any), and what it decides. `route` None: where is not decided here.
 
     `recipient` is a pattern as `example.com`, `*.example.com`, `name@example.com` or `*`, `sender` one of domains.
@@ -127,8 +131,8 @@ def fixed_lane(way: Way) -> str | None:
     match way.route:
         case Mx():
             return None
-        case SmartHosts(hosts):
-            return join_lane("smarthost:" + ",".join(f"{host.host}:{host.port}" for host in hosts), way.pool)
+        case SmartHosts(site=site):
+            return join_lane(site, way.pool)
         case Capture(host, port):
             return f"capture:{host}:{port}"
         case Discard():

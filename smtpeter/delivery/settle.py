@@ -132,7 +132,7 @@ def _told(kind: type[Told], message: Message, verdict: Verdict) -> Told:
         tls_version=tls.version if tls else "",
         tls_cipher=tls.cipher if tls else "",
         tls_verified=tls.is_verified if tls else False,
-        durations=" ".join(f"{stage}={seconds:.3f}" for stage, seconds in result.durations.items()),
+        durations=" ".join([f"{stage}={seconds:.3f}" for stage, seconds in result.durations.items()]),
         transcript="\n".join(result.transcript),
         uncertain=_is_uncertain(message, result),
         rule=verdict.rule,

@@ -1,7 +1,5 @@
 """What the log and the numbers say of a result, once it is recorded."""
 
-from datetime import timedelta
-
 from smtpeter.model.event import Delivery, Dialogue
 from smtpeter.model.message import Message, MessageState
 from smtpeter.store.settle import Settlement
@@ -31,7 +29,7 @@ def tell(message: Message, result: Settlement) -> None:
         mta=event.mta,
         reply=_reply(event),
         attempt=event.attempt,
-        delay=round(delay / timedelta(seconds=1), 3),
+        delay=round(delay.total_seconds(), 3),
     )
 
 
@@ -45,9 +43,9 @@ _ACTIONS = {
 
 
 def _reply(event: Dialogue) -> str:
-    return " ".join(part for part in (str(event.code or ""), event.status, event.description) if part)
+    return " ".join([part for part in (str(event.code or ""), event.status, event.description) if part])
 
 
 def _lasted(event: Dialogue) -> float:
     """Gives the sum of the stages, in seconds."""
-    return sum(float(stage.partition("=")[2]) for stage in event.durations.split())
+    return sum([float(stage.partition("=")[2]) for stage in event.durations.split()])

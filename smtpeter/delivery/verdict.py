@@ -14,6 +14,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from msgspec import Struct
+
 from smtpeter.config.values import read_duration
 from smtpeter.delivery.expression import MAX_TEXT, Expression, read_expression
 from smtpeter.model.outcome import Deferred, Delivered, Failed, Kind, Outcome, Result, Scope, State
@@ -65,8 +67,7 @@ class Rule:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """An outcome, the name of the rule that led to it, and what else it asks for.
 
     `lasts`: how long the lane rests, or the address is set aside; None with every other effect. A rule that fails a

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from msgspec import Struct
+
 from smtpeter.content.render import (
     CannotRender,
     Composed,
@@ -52,21 +54,19 @@ class Original:
     is_whole: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
+class _Made(Struct, frozen=True):
     """A mail, and what is to be known of it before it is rendered: to look for that takes long where there is much."""
 
-    composed: Composed = field(repr=False)
+    composed: Composed
     origins: tuple[str, ...]
-    images: tuple[HostedImage, ...] = field(repr=False)
+    images: tuple[HostedImage, ...]
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Struct, frozen=True):
     """A message that waits for nothing any more; `size` in octets, about."""
 
-    composed: Composed = field(repr=False)
+    composed: Composed
     numbers: Mapping[str, int]
     size: int
 

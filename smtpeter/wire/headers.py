@@ -135,7 +135,7 @@ def write_field(name: str, text: str) -> bytes:
 
 def write_date(moment: datetime) -> str:
     """Gives a moment as RFC 5322 3.3 writes it, in UTC, in English whatever the locale is."""
-    utc = moment.astimezone(UTC)
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     day, month = _DAYS[utc.weekday()], _MONTHS[utc.month - 1]
     return f"{day}, {utc.day} {month} {utc.year:04} {utc.hour:02}:{utc.minute:02}:{utc.second:02} +0000"
 

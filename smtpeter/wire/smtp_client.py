@@ -10,7 +10,9 @@ break out of its command (B1), and nothing else.
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from smtpeter.model.outcome import Kind, State, TlsFacts
 from smtpeter.model.reply import Reply

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from smtpeter.model.message import Dsn, Notify
 from smtpeter.model.outcome import State
 from smtpeter.model.reply import Reply
@@ -40,8 +42,7 @@ class Extensions:
     mechanisms: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(Struct, frozen=True):
     """One transaction: a reverse path ("" is the null path), one recipient, and what is asked for them.
 
     `is_8bit` and `is_utf8` tell of the content: octets above 127, header fields in UTF-8 (RFC 6532). `tracks_bounces`:

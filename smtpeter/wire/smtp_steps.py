@@ -11,9 +11,10 @@ Sources: RFC 5321 3.8 and 4.2, reliability rules T2, T3 and D5.
 
 import re
 from collections.abc import Generator
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
+
+from msgspec import Struct
 
 from smtpeter.model.outcome import Kind, State, TlsFacts
 from smtpeter.model.reply import Reply
@@ -41,37 +42,38 @@ class TlsPolicy(StrEnum):
         return self in (TlsPolicy.REQUIRED, TlsPolicy.VERIFIED)
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(Struct, frozen=True):
     """Hand these bytes over; a reply will be waited for."""
 
-    data: bytes = field(repr=False)
+    data: bytes
+
+    def __repr__(self) -> str:
+        return f"Write({len(self.data)} octets)"
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """Hand over this part of a large content and wait until the connection has taken it."""
 
-    data: bytes = field(repr=False)
+    data: bytes
+
+    def __repr__(self) -> str:
+        return f"Block({len(self.data)} octets)"
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Struct, frozen=True):
     """Wait for one reply. `is_whole`: with all its text, however long, when it is positive."""
 
     state: State
     is_whole: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class StartTls:
+class StartTls(Struct, frozen=True):
     """Make the TLS handshake as the policy wants it."""
 
     policy: TlsPolicy
 
 
-@dataclass(frozen=True, slots=True)
-class Confirm:
+class Confirm(Struct, frozen=True):
     """Make sure that the message is still ours: after what follows, the remote host has it (D6)."""
 
 
@@ -93,8 +95,7 @@ class Break(Exception):
         self.is_handshake = is_handshake
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """How a conversation ended. `reply` is the one that decided, None when there was none or we refused ourselves.
 
     `must_reset`: the remote host still has our MAIL; the next transaction has to begin with RSET.

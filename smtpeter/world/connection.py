@@ -10,6 +10,8 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from smtpeter.model.outcome import Kind, Result, State, TlsFacts
 from smtpeter.model.reply import Reply
 from smtpeter.wire.smtp_client import Acquaintance, Introduction, introduce, leave, transact
@@ -32,8 +34,7 @@ class Remote:
     local_ip: str = ""  # "": whichever the machine chooses
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(Struct, frozen=True):
     """What became of one transaction. `reply` is the one that decided; None: there was none, or we did not ask."""
 
     result: Result

@@ -1,8 +1,7 @@
 """The routing table and the lanes that follow from it."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from smtpeter.delivery.route import (
     Capture,

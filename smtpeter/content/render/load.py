@@ -8,10 +8,10 @@ Raises CannotRender.
 """
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from smtpeter.content.compose import write_head
 from smtpeter.content.filled.files import wanted_files
@@ -39,20 +39,22 @@ _API = frozenset({"HTTP", "HTTPS"})
 _FAULTS = (PersonalizationError, TagError, Untaggable, TemplateError, FileMissing, AddressError, Refused, ValueError)
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """A mail before anything of ours is in it. `original`: its octets as they came, when nothing of it has changed.
 
     `texts`: its Content fields and its body are not composed yet. `key` names the body, Content fields included, where it
     is the same for all of the submission, or what the texts have in common. `signers` are those of the document itself.
     """
 
-    fields: list[Field] = field(repr=False)
-    body: bytes = field(repr=False)
-    original: bytes | None = field(default=None, repr=False)
-    key: Hashable = field(default=None, repr=False)
+    fields: list[Field]
+    body: bytes
+    original: bytes | None = None
+    key: Hashable = None
     signers: tuple[Signer, ...] = ()
-    texts: Texts | None = field(default=None, repr=False)
+    texts: Texts | None = None
+
+    def __repr__(self) -> str:
+        return f"Loaded({len(self.fields)} fields, {len(self.body)} octets)"
 
 
 def load(message: Message, tools: Tools, resources: Resources = NO_RESOURCES) -> Loaded:

@@ -13,8 +13,10 @@ that the next host needs.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smtpeter.content.filled.texts import Texts
 from smtpeter.content.render.finish import complete, marks_of, strip, trace_of
@@ -32,8 +34,7 @@ from smtpeter.wire.mend import mend
 from smtpeter.wire.mime import CannotConvert, has_crlf_only
 
 
-@dataclass(frozen=True, slots=True)
-class Composed:
+class Composed(Struct, frozen=True):
     """A mail as it is to be rewritten. `original`: its octets, when it is as it came.
 
     `fields` are as they leave. `texts`: its body is composed of them when somebody asks for it as it was before, and
@@ -42,12 +43,15 @@ class Composed:
     """
 
     message: Message
-    fields: list[Field] = field(repr=False)
-    body: bytes = field(repr=False)
-    original: bytes | None = field(repr=False)
-    rewritten: Rewritten | FilledMessage | None = field(repr=False)
+    fields: list[Field]
+    body: bytes
+    original: bytes | None
+    rewritten: Rewritten | FilledMessage | None
     signers: tuple[Signer, ...] = ()
-    texts: Texts | None = field(default=None, repr=False)
+    texts: Texts | None = None
+
+    def __repr__(self) -> str:
+        return f"Composed({self.message.id!r}, {self.size} octets)"
 
     @property
     def size(self) -> int:
@@ -65,13 +69,15 @@ class Composed:
         return self.rewritten.images if self.rewritten else ()
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(Struct, frozen=True):
     """A message ready to leave: `block` then `content`. `is_8bit`: the body needs a host with 8BITMIME."""
 
-    block: bytes = field(repr=False)
-    content: bytes = field(repr=False)
+    block: bytes
+    content: bytes
     is_8bit: bool
+
+    def __repr__(self) -> str:
+        return f"Rendered({len(self.block)} + {len(self.content)} octets, is_8bit={self.is_8bit})"
 
 
 def compose(message: Message, tools: Tools, resources: Resources = NO_RESOURCES) -> Composed:

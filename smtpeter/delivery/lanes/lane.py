@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from smtpeter.delivery.lanes.health import START, Health
 from smtpeter.delivery.lanes.pace import Pace
 from smtpeter.delivery.lanes.slots import Slots
@@ -279,8 +281,7 @@ class Lane:
         return room if allowed is None else max(0, min(room, allowed - len(self._waiting)))
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True):
     """A message that a lane gave out, and when, in seconds of the clock of its pace."""
 
     message: Message
