@@ -12,8 +12,9 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum, auto
 from functools import lru_cache
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from smtpeter.model.outcome import Kind, State, TlsFacts
 from smtpeter.model.reply import Reply
@@ -24,6 +25,13 @@ from smtpeter.world.seams import Clock, Stream
 from smtpeter.world.tls import ClientContexts
 
 T = TypeVar("T")
+
+
+class _NotYet(Enum):
+    NOT_YET = auto()
+
+
+_NOT_YET: Final = _NotYet.NOT_YET
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +136,12 @@ class Driver:
             step = next(conversation)
             while True:
                 try:
-                    answer = await self._carry_out(step, durations)
-                except Break as end:
+                    # most steps wait for nothing: replies to commands that were said at once come together
+                    answer = self._at_hand(step, durations)
+                    if answer is _NOT_YET:
+                        answer = await self._carry_out(step, durations)
+                except (Break, InvalidReply, TimeoutError, ConnectionError, asyncio.CancelledError) as error:
+                    end = self._as_break(error)
                     self._note_break(step, durations)
                     step = conversation.throw(end)
                 else:
@@ -140,40 +152,63 @@ class Driver:
         finally:
             self._alarm.end()
 
-    async def _carry_out(self, step: Step, durations: dict[str, float]) -> Answer:
-        try:
-            match step:
-                case Read(state, is_whole):
-                    return await self._read(state, durations, is_whole=is_whole)
-                case Write(data):
-                    self._write(data)
-                case Block(data):
-                    await self._send_block(data)
-                case Confirm():
-                    if not self.may_finish():
-                        raise Break(Kind.ERROR, "The message was not finished: another worker may have it by now.")
-                case StartTls(policy):
-                    return await self._start_tls(policy, durations)
-        except InvalidReply as error:
-            raise Break(Kind.INVALID, str(error)) from None
-        except TimeoutError as error:
-            raise Break(Kind.TIMEOUT, f"The connection has timed out: {error}") from None
-        except ConnectionError as error:
-            raise Break(Kind.LOST, f"The connection was lost: {error}") from None
-        except asyncio.CancelledError:
-            if self._alarm.is_ours():
-                raise Break(Kind.TIMEOUT, "The server has not answered in time.") from None
-            raise
+    def _at_hand(self, step: Step, durations: dict[str, float]) -> Answer | _NotYet:
+        """Carries out a step that waits for nothing; _NOT_YET for one that has to."""
+        match step:
+            case Read():
+                reply = self._parser.next(is_whole=step.is_whole)
+                if reply is None:
+                    return _NOT_YET
+                self._note(step.state, durations)
+                return reply
+            case Write():
+                self._write(step.data)
+            case Confirm():
+                if not self.may_finish():
+                    raise Break(Kind.ERROR, "The message was not finished: another worker may have it by now.")
+            case Block() | StartTls():
+                return _NOT_YET
         return None
 
+    async def _carry_out(self, step: Step, durations: dict[str, float]) -> Answer:
+        """Carries out a step that has to wait."""
+        match step:
+            case Read(state, is_whole):
+                return await self._read(state, durations, is_whole=is_whole)
+            case Block(data):
+                await self._send_block(data)
+            case StartTls(policy):
+                return await self._start_tls(policy, durations)
+            case Write() | Confirm():
+                pass  # is always at hand
+        return None
+
+    def _as_break(self, error: BaseException) -> Break:
+        """Gives what a conversation is told of an error. Raises a cancellation that is somebody else's."""
+        match error:
+            case Break():
+                return error
+            case InvalidReply():
+                return Break(Kind.INVALID, str(error))
+            case TimeoutError():
+                return Break(Kind.TIMEOUT, f"The connection has timed out: {error}")
+            case ConnectionError():
+                return Break(Kind.LOST, f"The connection was lost: {error}")
+        if not self._alarm.is_ours():
+            raise error
+        return Break(Kind.TIMEOUT, "The server has not answered in time.")
+
     async def _read(self, state: State, durations: dict[str, float], *, is_whole: bool) -> Reply:
+        """Waits for a reply that is not at hand."""
         self._alarm.set(self._seconds[state])
         parser = self._parser
-        while (reply := parser.next(is_whole=is_whole)) is None:
+        reply = None
+        while reply is None:
             data = await self.stream.read()
             if not data:
                 raise Break(Kind.LOST, "The server has closed the connection.")
             parser.receive(data)
+            reply = parser.next(is_whole=is_whole)
         self._note(state, durations)
         return reply
 
