@@ -26,6 +26,7 @@ from smtpeter.delivery.verdict import Effect
 from smtpeter.model.account import AccountId
 from smtpeter.model.event import Deferral
 from smtpeter.model.message import Message, Transfer
+from smtpeter.model.outcome import Deferred
 from smtpeter.prepare.preparation import UnderWay
 from smtpeter.prepare.renderer import Ready, Renderer
 from smtpeter.store.events import EventQuery, EventRecord, events_of
@@ -133,8 +134,10 @@ class Carrier:
         original = await self.settling.notices.original(message, attempted.verdict.outcome)
         if original is not None:
             attempted = replace(attempted, original=original)
+        # asking the system for chance takes as long as the rest of the settlement; only what is tried again needs it
+        jitter = world.random() if isinstance(attempted.verdict.outcome, Deferred) else 0.0
         await self._record(
-            dispatcher, message, settlement(self.settling, message, attempted, world.clock.now(), world.random())
+            dispatcher, message, settlement(self.settling, message, attempted, world.clock.now(), jitter)
         )
         # a block of one address that no other address could get around is one of all of us
         if attempted.verdict.effect in (Effect.PAUSE, Effect.NEXT_ADDRESS):

@@ -73,7 +73,10 @@ def join(fields: Iterable[Field]) -> bytes:
 
 def find(fields: Iterable[Field], name: bytes) -> bytes | None:
     """Gives the unfolded value of the first field of that name (lower case), None when there is none."""
-    return next((field.value for field in fields if field.name == name), None)
+    for field in fields:
+        if field.name == name:
+            return field.value
+    return None
 
 
 def without(fields: Iterable[Field], names: Collection[bytes]) -> list[Field]:

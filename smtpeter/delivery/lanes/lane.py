@@ -193,12 +193,14 @@ class Lane:
         waiter: asyncio.Future[Given | None] = asyncio.get_running_loop().create_future()
         self._idle.append(waiter)
         timer = asyncio.get_running_loop().call_later(idle_seconds, _answer, waiter, None)
+        given = None
         try:
-            return await waiter
+            given = await waiter
         finally:
             timer.cancel()
-            if waiter in self._idle:
+            if given is None and waiter in self._idle:  # who was given something is not there any more
                 self._idle.remove(waiter)
+        return given
 
     def connected(self) -> None:
         """A courier has a connection: the site is alive."""

@@ -49,8 +49,7 @@ class Waiting:
             raise IndexError("nothing waits")
         self._count -= 1
         self._popped += 1
-        present = sorted(self._flows)
-        priority = present[-1] if self._popped % _ONE_IN == 0 else present[0]
+        priority = max(self._flows) if self._popped % _ONE_IN == 0 else min(self._flows)
         flows = self._flows[priority]
         account, queue = next(iter(flows.items()))
         message = queue.popleft()
