@@ -99,12 +99,13 @@ class Dispatcher:
     def _may_carry(self, lanes: tuple[str | None, ...], size: int) -> bool:
         if self._is_draining or not self._is_ready or self._steered.has_pauses:
             return False
-        if not self._holdings.has_room(len(lanes), size):
-            return False
-        for key, count in Counter(lanes).items():
+        for key in set(lanes):  # nearly always the answer beside a backlog
             if key is None or self._claims.is_behind(key):
                 return False
-            lane = self._lanes.of(key)
+        if not self._holdings.has_room(len(lanes), size):
+            return False
+        for known, count in Counter(key for key in lanes if key is not None).items():
+            lane = self._lanes.of(known)
             if lane.is_paced or lane.room() < count:
                 return False
         return True

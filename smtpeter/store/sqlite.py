@@ -154,10 +154,10 @@ class SqliteDriver:
         except Exception as error:
             await self.rollback()
             raise Trouble(f"The data base could not be flushed: {error}") from error
-        self._turn.give_back()
 
     def _commit(self) -> None:
         self._writer.execute("commit")
+        self._turn.give_back()  # here, since the event loop may be busy for a while before it hears of it
 
     async def rollback(self) -> None:
         """Rolls back and gives back the turn."""

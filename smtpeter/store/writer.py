@@ -78,6 +78,7 @@ class Writer:
             while True:
                 await self._arrived.wait()
                 while self._queue:
+                    await asyncio.sleep(0)  # what else has arrived in this turn of the event loop shares the commit
                     await self._turn()
                 self._arrived.clear()
                 if self._is_closing:
