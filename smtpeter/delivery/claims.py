@@ -239,9 +239,10 @@ class Claims:
 
         Back goes a suspect that would have to wait for a courier (D11). A message is suspect when its worker died. It may
         be the reason, or only have been near; so that mail which waits behind a culprit is not set aside with it, a
-        death is counted only against what is under way. Back goes, too, what another worker has the lane for.
+        death is counted only against what is under way. Back goes, too, what another worker has the lane for. A lane is
+        careful as long as suspects come for it.
         """
-        careful = set()
+        careful = {message.lane for message in messages if message.unsettled}
         held_back: dict[int, list[Message]] = {}
         moved = []
         for message in messages:
@@ -255,7 +256,6 @@ class Claims:
                 continue
             lane = self._lanes.of(message.lane)
             if message.unsettled and lane.free_couriers == 0:
-                careful.add(message.lane)
                 self._holdings.return_later([message])
             elif message.lane not in request.rooms and lane.room() == 0:
                 lane.had_no_room()
