@@ -20,11 +20,11 @@ from smtpeter.delivery.attempt import KeyUnavailable, Misrouted, Ways, Withheld,
 from smtpeter.delivery.dispatcher import Dispatcher
 from smtpeter.delivery.errand import Render
 from smtpeter.delivery.lanes.lane import Courier
+from smtpeter.delivery.notice import last_attempt
 from smtpeter.delivery.settle import MAX_STRIKES, Settling, quarantine, settlement
 from smtpeter.delivery.told import tell
 from smtpeter.delivery.verdict import Effect
 from smtpeter.model.account import AccountId
-from smtpeter.model.event import Deferral
 from smtpeter.model.message import Message, Transfer
 from smtpeter.model.outcome import Deferred
 from smtpeter.prepare.preparation import UnderWay
@@ -153,20 +153,14 @@ class Carrier:
         return await self.renderer.leave(ready, signers=signers, now=now, transfer=transfer)
 
     async def _last_attempt(self, message: Message) -> EventRecord | None:
-        """Gives what the last attempt met, for the notification of a message whose time is over.
-
-        One that got a reply counts before later ones that got none. When the store cannot tell, nothing is given.
-        """
+        """Gives what the last attempt met, for the notification of a message whose time is over, if the store can tell."""
         if message.attempt == 0 or not self.settling.notices.is_wanted(message, Action.FAILED):
             return None
         try:
             records = await self.store.read(events_of, EventQuery(message.account, message.id))
         except StoreUnavailable:
             return None
-        tries = [record for record in records if isinstance(record.event, Deferral)]
-        replied = [record for record in tries if isinstance(record.event, Deferral) and record.event.code]
-        found = replied or tries
-        return found[-1] if found else None
+        return last_attempt(records)
 
     async def _record(self, dispatcher: Dispatcher, message: Message, result: Settlement) -> None:
         """Writes the result down, as often as it takes: what the receiver took must not be sent again (D9)."""

@@ -77,6 +77,8 @@ class Notices:
         """Gives the message as far as it is at hand, when its submitter may have to be told of this outcome."""
         if not any(self.is_wanted(message, action) for action in _TOLD_OF[type(outcome)]):
             return None
+        if isinstance(outcome, Deferred) and (message.tell_at is None or message.tell_at > self.world.clock.now()):
+            return None  # not late yet, or told already
         try:
             return await self.renderer.original(message)
         except Exception:

@@ -26,7 +26,7 @@ class Reply(Struct, frozen=True):
         return " ".join(self.lines)
 
     def __str__(self) -> str:
-        return " ".join(part for part in (str(self.code), self.status, self.text) if part)
+        return " ".join(filter(None, (str(self.code), self.status, *self.lines)))
 
     def encode(self) -> bytes:
         """Gives the octets for the wire; the last line has a space after the code, the others a hyphen."""

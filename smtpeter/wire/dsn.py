@@ -29,7 +29,8 @@ from smtpeter.wire.headers import (
     write_field,
 )
 from smtpeter.wire.mend import mend
-from smtpeter.wire.mime import CannotConvert, has_crlf_only, multipart, text_part
+from smtpeter.wire.mime import CannotConvert, multipart, text_part
+from smtpeter.wire.newlines import has_bare
 from smtpeter.wire.smtp_commands import utf8_xtext
 
 
@@ -234,4 +235,4 @@ def _header(original: bytes) -> bytes:
 
 
 def _can_travel(octets: bytes) -> bool:
-    return has_crlf_only(octets) and b"\0" not in octets
+    return not has_bare(octets) and b"\0" not in octets

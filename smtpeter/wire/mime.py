@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from smtpeter.wire.encoded_words import decode_base64, decode_charset
 from smtpeter.wire.headers import Field, find, has_long_line, read_fields
 from smtpeter.wire.mime_parameters import ContentType, Disposition, parse_content_type, parse_disposition
+from smtpeter.wire.newlines import has_bare
 
 MAX_DEPTH = 100
 MAX_PARTS = 1000
@@ -98,7 +99,7 @@ def encode_body(data: bytes, *, allows_7bit: bool = False, is_text: bool = True)
     if allows_7bit and data.isascii() and not data.translate(None, _TEXT_OCTETS) and not has_long_line(ended):
         return b"7bit", ended
     size = (len(data) + 2) // 3 * 4 * 78 // 76
-    if is_text and has_crlf_only(data):
+    if is_text and not has_bare(data):
         # the final CRLF makes the encoder write CRLF at its soft breaks too, and protects blanks at the end
         quoted = binascii.b2a_qp(ended, istext=True)
         if len(quoted) <= size:
@@ -263,9 +264,3 @@ def shown_part(parts: Iterable[Part], subtype: str) -> Part | None:
 def decode_part(content: bytes, part: Part) -> str:
     """Gives the text of a text part."""
     return decode_charset(decode_body(content, part), part.type.parameters.get("charset", "us-ascii"))
-
-
-def has_crlf_only(data: bytes) -> bool:
-    """True when there is neither a bare CR nor a bare LF."""
-    pairs = data.count(b"\r\n")
-    return data.count(b"\n") == pairs and data.count(b"\r") == pairs

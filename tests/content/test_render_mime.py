@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from smtpeter.content.render import CannotRender, compose
 from smtpeter.model.message import Received
 from smtpeter.wire.headers import has_long_line, read_fields, split
-from smtpeter.wire.mime import has_crlf_only
+from smtpeter.wire.newlines import has_bare
 from tests.content.rendering import BASE, HEAD, content, message, mime, options, read, text, tools
 
 SMTP = Received("ESMTPSA")
@@ -65,7 +65,7 @@ def test_a_part_is_written_again_as_it_was(charset: str, name: str, encoding: st
     assert str(found.get_content_charset()) == charset
     if encoding != "7bit" or name.isascii() or charset == "iso-2022-jp":
         assert found["content-transfer-encoding"] == encoding
-    assert has_crlf_only(sent)
+    assert not has_bare(sent)
 
 
 @pytest.mark.parametrize("charset", ["utf-16", "utf-16le", "utf-16be"])
@@ -288,4 +288,4 @@ def test_any_text_with_tags_is_filled_in_the_same_way_each_time_or_refused(words
     except CannotRender as fault:
         assert str(fault).startswith(("Compile error", "Runtime error"))
         return
-    assert sent == content(one) and has_crlf_only(sent)
+    assert sent == content(one) and not has_bare(sent)

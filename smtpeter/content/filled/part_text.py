@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from smtpeter.content.rewrite.charset import read_text, write_text
-from smtpeter.wire.mime import Part, decode_body, encode_body, has_crlf_only, wrap_base64
+from smtpeter.wire.mime import Part, decode_body, encode_body, wrap_base64
+from smtpeter.wire.newlines import has_bare
 
 # where, and the octets to put there instead
 Edit = tuple[int, int, bytes]
@@ -71,7 +72,7 @@ class PartText:
         if encoding == "quoted-printable":
             return b"", _quoted(data)
         carried = _SEVEN_BIT if self.is_ascii and encoding in ("", "7bit") else _EIGHT_BIT
-        if has_crlf_only(data) and not data.translate(None, carried):
+        if not has_bare(data) and not data.translate(None, carried):
             return b"", data
         name, _ = encode_body(data)
         return name, self._wrapped(data) if name == b"base64" else _quoted(data)
@@ -103,7 +104,7 @@ class PartText:
 
 def _quoted(data: bytes) -> bytes:
     """Gives the octets in quoted-printable; line ends stay such when there are no others than CRLF (RFC 2045 6.7)."""
-    if has_crlf_only(data):
+    if not has_bare(data):
         # the CRLF makes the encoder write CRLF at its soft breaks too, and protects blanks at the end
         return binascii.b2a_qp(data + b"\r\n", istext=True).removesuffix(b"\r\n")
     # every line end is encoded, so those that are left are soft breaks
@@ -128,7 +129,7 @@ def read_part(content: bytes, part: Part, delimiters: tuple[bytes, ...] = ()) ->
         text.removeprefix(mark),
         codec,
         mark,
-        has_crlf_only(line_ends),
+        not has_bare(line_ends),
         content[part.body : part.end].isascii(),
         content.endswith(b"\r\n", part.body, part.end),
         delimiters,

@@ -31,7 +31,8 @@ from smtpeter.model.message import Message, Transfer
 from smtpeter.wire.dkim import Signer, sign
 from smtpeter.wire.headers import Field, has_long_line, join, read_fields, split
 from smtpeter.wire.mend import mend
-from smtpeter.wire.mime import CannotConvert, has_crlf_only
+from smtpeter.wire.mime import CannotConvert
+from smtpeter.wire.newlines import has_bare
 
 
 class Composed(Struct, frozen=True):
@@ -219,6 +220,6 @@ def _fit(fields: list[Field], body: bytes, transfer: Transfer) -> tuple[list[Fie
 
 def _checked(content: bytes) -> bytes:
     """Step: the octets, which hold only CRLF line ends and no NUL (S3)."""
-    if not has_crlf_only(content) or b"\0" in content:
+    if has_bare(content) or b"\0" in content:
         raise CannotConvert("The message holds a bare CR or LF, or NUL.")
     return content

@@ -27,7 +27,8 @@ from smtpeter.content.rewrite.segments import Head, interleave, split_tokens
 from smtpeter.content.rewrite.settings import MAX_TEXT, Rewriting
 from smtpeter.model.account import AccountId
 from smtpeter.wire.headers import find
-from smtpeter.wire.mime import CannotConvert, Part, decode_body, has_crlf_only, walk, wrap_base64
+from smtpeter.wire.mime import CannotConvert, Part, decode_body, walk, wrap_base64
+from smtpeter.wire.newlines import has_bare
 from smtpeter.wire.token import Sealer
 
 _LINE_END = re.compile(rb"\r\n?|\n")
@@ -195,7 +196,7 @@ def _read(content: bytes, part: Part, settings: Rewriting, mark: str) -> tuple[s
     data = decode_body(content, part)
     if len(data) > MAX_TEXT:
         return None
-    if part.encoding == "quoted-printable" and not has_crlf_only(data):
+    if part.encoding == "quoted-printable" and has_bare(data):
         # line ends that were encoded: to HTML they are all the same, and a text that we quote has one kind
         data = _LINE_END.sub(b"\r\n", data)
     return read_text(data, part.type.parameters.get("charset", ""))
