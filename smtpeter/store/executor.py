@@ -1,11 +1,19 @@
-"""Where the store's blocking calls run: one thread, or in place when a test wants every step in order."""
+"""Where the store's blocking calls run: one thread, in place as long as they hardly wait, or always in place for tests."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from smtpeter.store.driver import Executor
+
 T = TypeVar("T")
+
+QUICK_S = 0.00015  # a hop to a thread and back costs 0.05 ms of CPU and disturbs the loop; to wait as long is cheaper
+LONG_S = 0.02  # D3: longer than anything may hold the loop
+TOO_MANY_SLOW = 8  # more than the quick ones
+CALLS_APART = 1000
 
 
 class ThreadExecutor:
@@ -21,6 +29,44 @@ class ThreadExecutor:
     def close(self) -> None:
         """Lets the thread end."""
         self._pool.shutdown(wait=False)
+
+
+class PromptExecutor:
+    """Runs calls in place while they are quick, else in the thread of `apart`; now and then it tries again.
+
+    What counts is the time that a call waits, for a disk say: `clock` without what `busy` says that it computed. In
+    place it shows how quick a call is; in the thread it may wait for the interpreter, too.
+    """
+
+    def __init__(
+        self,
+        apart: Executor,
+        clock: Callable[[], float] = time.perf_counter,
+        busy: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._apart = apart
+        self._clock = clock
+        self._busy = busy
+        self._calls_apart = 0  # that are still to go to the thread
+        self._slow = 0  # by how many there were more slow calls than quick ones
+
+    def submit(self, call: Callable[[], T]) -> Awaitable[T]:
+        """Runs the call, at once or in the thread."""
+        if self._calls_apart:
+            self._calls_apart -= 1
+            return self._apart.submit(call)
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        began = self._clock() - self._busy()
+        try:
+            future.set_result(call())
+        finally:
+            self._learn(self._clock() - self._busy() - began)
+        return future
+
+    def _learn(self, waited_s: float) -> None:
+        self._slow = max(0, self._slow + (1 if waited_s > QUICK_S else -1))
+        if self._slow > TOO_MANY_SLOW or waited_s > LONG_S:
+            self._calls_apart, self._slow = CALLS_APART, 0
 
 
 class InlineExecutor:

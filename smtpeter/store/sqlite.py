@@ -1,7 +1,7 @@
-"""The SQLite driver: statements on the loop's thread, flushes in another.
+"""The SQLite driver: statements on the loop's thread, flushes there only where the disk is quick.
 
 A statement costs some microseconds, a hop to a thread ten times that; so plans run where they are called, and only
-COMMIT (which flushes) and checkpoints go to the executor. Reads have a connection of their own, and so have long
+COMMIT (which flushes) and checkpoints go to an executor. Reads have a connection of their own, and so have long
 reads, which run in a second thread. apsw brings a current SQLite; no other SQLite library may open the file in this
 process, because POSIX locks belong to the process.
 
@@ -19,7 +19,7 @@ from smtpeter.store import migrate
 from smtpeter.store.blobs import FileBlobs
 from smtpeter.store.columns import to_json
 from smtpeter.store.driver import Executor, Trouble
-from smtpeter.store.executor import ThreadExecutor
+from smtpeter.store.executor import PromptExecutor, ThreadExecutor
 from smtpeter.store.nudge import Channel
 from smtpeter.store.nudge_sockets import SocketChannel
 from smtpeter.store.operation import Blobs, Conflict, StoreRefused, StoreUnavailable
@@ -91,6 +91,7 @@ class SqliteDriver:
         self._threads = [ThreadExecutor() for given in (commits, reads) if given is None]
         self._commits = commits or self._threads[0]
         self._reads = reads or self._threads[-1]
+        self._flushes: Executor = commits or PromptExecutor(self._commits)
         self._turn = Turn(path, self._commits)
         self.channel: Channel = SocketChannel(path)
         self._log_pages = 0
@@ -148,9 +149,9 @@ class SqliteDriver:
             raise Trouble(str(error)) from error
 
     async def commit(self) -> None:
-        """Commits in the executor, where the flush may take its time."""
+        """Commits in an executor, where the flush may take its time."""
         try:
-            await self._commits.submit(self._commit)
+            await self._flushes.submit(self._commit)
         except Exception as error:
             await self.rollback()
             raise Trouble(f"The data base could not be flushed: {error}") from error

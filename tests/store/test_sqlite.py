@@ -10,10 +10,11 @@ from pathlib import Path
 import apsw
 import pytest
 
-from smtpeter.store import sqlite
+from smtpeter.store import sqlite, turn
 from smtpeter.store.accept import accept
 from smtpeter.store.accounts import accounts
 from smtpeter.store.blobs import FileBlobs
+from smtpeter.store.driver import Trouble
 from smtpeter.store.executor import InlineExecutor, ThreadExecutor
 from smtpeter.store.operation import StoreRefused, StoreUnavailable
 from smtpeter.store.store import Store, open_store
@@ -71,9 +72,50 @@ async def test_busy_writer_does_not_starve_a_second_one(tmp_path: Path) -> None:
     await take("busy", busy)
     await second
     assert order == ["waiting", "busy"]
-    for turn, thread in zip((busy, waiting), threads, strict=True):
-        turn.close()
+    for each, thread in zip((busy, waiting), threads, strict=True):
+        each.close()
         thread.close()
+
+
+@pytest.mark.parametrize("how", ["given back", "vanished"])
+async def test_turn_is_had_once_it_was_given_back_or_its_process_ended(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bell tells of the one; for the other, who waits looks now and then."""
+    monkeypatch.setattr(turn, "LOOK_EVERY_S", 60 if how == "given back" else 0.001)
+    thread = ThreadExecutor()
+    other, ours = Turn(tmp_path / "mail.sqlite", thread), Turn(tmp_path / "mail.sqlite", thread)
+    await other.take()
+    taking = asyncio.create_task(ours.take())
+    with Path(f"{tmp_path}/mail.sqlite.next").open("rb") as line:
+        while not is_locked(line.fileno()):
+            await asyncio.sleep(0.001)
+    if how == "given back":
+        other.give_back()
+    else:
+        other.close()  # as the end of a process does
+    async with asyncio.timeout(10):
+        await taking
+    ours.give_back()
+    ours.close()
+    thread.close()
+
+
+async def test_turn_that_does_not_come_is_trouble_and_leaves_the_place_in_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn, "MAX_WAIT_S", 0.01)
+    thread = ThreadExecutor()
+    other, ours, third = (Turn(tmp_path / "mail.sqlite", thread) for _ in range(3))
+    await other.take()
+    with pytest.raises(Trouble, match="Another process"):
+        await ours.take()
+    other.give_back()
+    async with asyncio.timeout(10):
+        await third.take()
+    for each in (other, ours, third):
+        each.close()
+    thread.close()
 
 
 async def test_what_comes_while_another_process_writes_is_one_commit(tmp_path: Path) -> None:
