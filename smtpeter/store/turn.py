@@ -2,7 +2,7 @@
 
 SQLite's own lock is taken by whoever polls at the right moment, so a busy process could keep others out for long.
 Here a process queues at `next` and, while it stands there, waits for `turn`; who had the turn must queue behind it.
-Who gives the turn back rings the bell, a named pipe, when somebody waits for it, so that nobody has to look all the time.
+Who gives the turn back rings a bell when somebody waits for it, so that nobody has to look all the time.
 flock(2) locks vanish with their process; that rings no bell, so who waits looks now and then all the same.
 
 Raises Trouble when the turn does not come in time.
@@ -15,12 +15,12 @@ import os
 import time
 from pathlib import Path
 
+from smtpeter.store.bell import Bell
 from smtpeter.store.driver import Executor, Trouble
 
 MAX_WAIT_S = 10.0  # D10 allows 30 s for the answer
 LOOK_EVERY_S = 0.005  # at the turn, should the bell not ring
 _POLL_S = (0.00002, 0.0005)  # at the place of who is next, which is free soon: at once, then less and less often
-_FLAGS = os.O_RDWR | os.O_CLOEXEC
 
 
 class Turn:
@@ -28,11 +28,10 @@ class Turn:
 
     def __init__(self, data_base: Path, executor: Executor) -> None:
         self._executor = executor
-        self._next = os.open(f"{data_base}.next", _FLAGS | os.O_CREAT, 0o600)
-        self._turn = os.open(f"{data_base}.turn", _FLAGS | os.O_CREAT, 0o600)
-        with contextlib.suppress(FileExistsError):
-            os.mkfifo(f"{data_base}.bell", 0o600)
-        self._bell = os.open(f"{data_base}.bell", _FLAGS | os.O_NONBLOCK)
+        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
+        self._next = os.open(f"{data_base}.next", flags, 0o600)
+        self._turn = os.open(f"{data_base}.turn", flags, 0o600)
+        self._bell = Bell(Path(f"{data_base}.bell"))
 
     async def take(self) -> None:
         """Waits until it is our turn."""
@@ -65,7 +64,7 @@ class Turn:
         """Waits for the turn as the one who is next."""
         loop = asyncio.get_running_loop()
         rung = asyncio.Event()
-        loop.add_reader(self._bell, self._hear, rung)
+        self._bell.listen(rung)
         try:
             while not _try(self._turn):
                 _check(deadline)
@@ -74,12 +73,7 @@ class Turn:
                 await rung.wait()
                 timer.cancel()
         finally:
-            loop.remove_reader(self._bell)
-
-    def _hear(self, rung: asyncio.Event) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._bell, 4096)
-        rung.set()
+            self._bell.leave()
 
     def give_back(self) -> None:
         """Lets the next process write. No effect when we do not have the turn."""
@@ -87,13 +81,13 @@ class Turn:
         if _try(self._next):
             fcntl.flock(self._next, fcntl.LOCK_UN)  # nobody waits
             return
-        with contextlib.suppress(BlockingIOError):  # it has rung often enough
-            os.write(self._bell, b"\a")
+        self._bell.ring()
 
     def close(self) -> None:
         """Gives back the turn and closes the files."""
-        for handle in (self._next, self._turn, self._bell):
-            os.close(handle)
+        self._bell.close()
+        os.close(self._next)
+        os.close(self._turn)
 
 
 def _try(lock: int) -> bool:
