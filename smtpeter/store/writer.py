@@ -39,17 +39,18 @@ class Writer:
         self.health: Health = Healthy()
         self.commits = 0
         self._driver = driver
+        self._loop = asyncio.get_running_loop()
         self._queue: deque[_Entry] = deque()
         self._arrived = asyncio.Event()
         self._undo: list[tuple[AnyOperation, list[Any]]] = []
         self._is_closing = False
         metrics.store_is(healthy=True)
-        self._task = asyncio.get_running_loop().create_task(self._serve(), name="store writer")
+        self._task = self._loop.create_task(self._serve(), name="store writer")
 
     async def write(self, operation: Operation[Item, Result], item: Item) -> Result:
         """Gives the result once it is on stable storage. Raises StoreUnavailable, or what the item causes."""
         self._check(operation)
-        future = asyncio.get_running_loop().create_future()
+        future = self._loop.create_future()
         self._queue.append((operation, item, future))
         self._arrived.set()
         return cast(Result, await future)
