@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smtpeter.content.rewrite.settings import MAX_TEXT
@@ -15,6 +15,7 @@ MARKS = st.text(st.sampled_from("a\r\n\x85\u2028\x00\x1f\ud800\ufdd0{é"))
 
 
 @given(text=MARKS, piece=st.integers(1, 5))
+@example(text="aaaa\r\r\n", piece=2)
 def test_text_is_cleaned_in_pieces_of_any_size_alike(text: str, piece: int) -> None:
     lines = re.sub("\r\n?|[\x85\u2028\u2029]", "\n", text)
     with pytest.MonkeyPatch.context() as patch:
