@@ -10,7 +10,8 @@ from smtpeter.store.driver import Executor
 
 T = TypeVar("T")
 
-QUICK_S = 0.00015  # a hop to a thread and back costs 0.05 ms of CPU and disturbs the loop; to wait as long is cheaper
+# a hop to a thread and back costs 0.05 ms of CPU, and two threads of Python hinder each other: to wait so long costs less
+QUICK_S = 0.00015
 LONG_S = 0.02  # D3: longer than anything may hold the loop
 TOO_MANY_SLOW = 8  # more than the quick ones
 CALLS_APART = 1000
