@@ -1,7 +1,5 @@
 """Arguments of commands."""
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +16,7 @@ from smtpeter.wire.smtp_grammar import (
     parse_mail,
     parse_rcpt,
 )
+from tests.cpu import assert_cpu_below
 
 MAIL = MailCommand("a@example.com")
 printable = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60)
@@ -168,8 +167,9 @@ def test_any_text_gives_a_value_or_a_refusal_of_one_line(text: str, start: str) 
 
 @pytest.mark.parametrize("part", ["@a,", '"', '\\"', "a.", "<", "((", " "])
 def test_hostile_paths_cost_linear_time(part: str) -> None:
-    started = time.process_time()
-    for start in ("TO:<", 'TO:<"', "TO:<@", "TO:<a@b.example> "):
-        with pytest.raises(CommandError):
-            parse_rcpt(start + part * (12000 // len(part)) + "\x7f", MAIL)
-    assert time.process_time() - started < 0.5
+    def refuse() -> None:
+        for start in ("TO:<", 'TO:<"', "TO:<@", "TO:<a@b.example> "):
+            with pytest.raises(CommandError):
+                parse_rcpt(start + part * (12000 // len(part)) + "\x7f", MAIL)
+
+    assert_cpu_below(0.5, refuse)
