@@ -12,6 +12,7 @@ it could end the comment. All else (style sheets, names of tags, scripts, commen
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Final
 
 from smtpeter.content.rewrite.html import shown_text, tracked_attribute
@@ -86,6 +87,12 @@ class Places:
         self.fits[number] = None if number in self.fits else fits
 
 
+@cache
+def _both(one: Fits, other: Fits) -> Fits:
+    """Gives what fits what both fit; they are of the few above."""
+    return re.compile(f"(?={one.pattern}){other.pattern}", one.flags | other.flags)
+
+
 def places_in_text(text: str, marks: Marks, settings: Rewriting) -> Places:
     """Gives the places in a plain text: every value of one line fits. No link goes beyond the white space around it."""
     found = Places()
@@ -127,7 +134,9 @@ class _Reading:
                 self._look_into(piece)
             if self._settings.prevents_scam and piece.role is Role.OPENS:
                 self._guard(at, piece)
-        found.fits |= {number: fits for number, fits in self._guarded.items() if found.fits.get(number) is not None}
+        for number, guard in self._guarded.items():
+            if (fits := found.fits.get(number)) is not None:
+                found.fits[number] = None if guard is None else _both(fits, guard)
         return found
 
     def _in_text(self, piece: Piece) -> Fits | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -268,6 +269,27 @@ def test_a_shape_makes_what_is_made_as_a_whole(html, text, recipients, rewriting
         # what was kept changes nothing, nor what is known from the second message on
         assert found == by_shape(html, text, one, rewriting)
         assert found == by_shape(html, text, one, rewriting, shapes)
+
+
+@pytest.mark.parametrize("value", ["-->", "--!>", "-", "<b>", "]]>", '"', "&lt;", "Zoë"])
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<!--[if mso]><a href="https://b.example/x">{$d}</a><![endif]-->',
+        '<!--[if mso]><v:roundrect href="https://b.example/{$c}"><center>{$d}</center></v:roundrect><![endif]-->',
+        '<svg><![CDATA[<a href="https://b.example/x">{$d}</a>]]></svg>',
+        '<a href="https://b.example/x"><img alt="{$d}"><title>{$d}</title></a>',
+    ],
+)
+def test_what_a_guarded_link_shows_may_not_end_what_it_stands_in(html, value):
+    """`preventscam` asks more of what a link shows, and not less of it."""
+    rewriting = Rewriting(BASE, clicks=True, prevents_scam=True)
+    shapes = Shapes(rewriting)
+    for d in ("Zoë", value):
+        one = {"c": "Zoë", "d": d}
+        found = by_shape(html, "", one, rewriting, shapes)
+        if found is not None:
+            assert parts(found) == parts(as_whole(html, "", one, rewriting))
 
 
 @given(st.lists(html_units, min_size=1, max_size=6).map("".join), text_templates, data, rewritings)
