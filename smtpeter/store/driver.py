@@ -19,7 +19,7 @@ class Trouble(Exception):
 
 
 class Executor(Protocol):
-    """Where blocking calls run: a thread, or in place for tests in virtual time."""
+    """Where blocking calls run: a thread, or in place."""
 
     def submit(self, call: Callable[[], T]) -> Awaitable[T]:
         """Runs the call and gives what awaits its result."""

@@ -32,6 +32,16 @@ class ThreadExecutor:
         self._pool.shutdown(wait=False)
 
 
+class InlineExecutor:
+    """Runs calls at once, on the thread that asks."""
+
+    def submit(self, call: Callable[[], T]) -> Awaitable[T]:
+        """Runs the call before it returns."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        future.set_result(call())
+        return future
+
+
 class PromptExecutor:
     """Runs calls in place while they are quick, else in the thread of `apart`; now and then it tries again.
 
@@ -46,6 +56,7 @@ class PromptExecutor:
         busy: Callable[[], float] = time.thread_time,
     ) -> None:
         self._apart = apart
+        self._in_place = InlineExecutor()
         self._clock = clock
         self._busy = busy
         self._calls_apart = 0  # that are still to go to the thread
@@ -56,25 +67,13 @@ class PromptExecutor:
         if self._calls_apart:
             self._calls_apart -= 1
             return self._apart.submit(call)
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         began = self._clock() - self._busy()
         try:
-            future.set_result(call())
+            return self._in_place.submit(call)
         finally:
             self._learn(self._clock() - self._busy() - began)
-        return future
 
     def _learn(self, waited_s: float) -> None:
         self._slow = max(0, self._slow + (1 if waited_s > QUICK_S else -1))
         if self._slow > TOO_MANY_SLOW or waited_s > LONG_S:
             self._calls_apart, self._slow = CALLS_APART, 0
-
-
-class InlineExecutor:
-    """Runs calls at once, on the thread that asks."""
-
-    def submit(self, call: Callable[[], T]) -> Awaitable[T]:
-        """Runs the call before it returns."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        future.set_result(call())
-        return future

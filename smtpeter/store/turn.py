@@ -39,7 +39,7 @@ class Turn:
         try:
             if not _try(self._next):
                 await self._executor.submit(lambda: self._queue(deadline))
-        except BaseException:
+        except asyncio.CancelledError:
             self._executor.submit(self._leave)  # after it, should it still become next
             raise
         try:

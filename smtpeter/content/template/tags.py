@@ -21,8 +21,7 @@ _ESCAPE, _ENCODE, _BRACE, _LITERAL, _UNLITERAL = "\ufdd0", "\ufdd1", "\ufdd2", "
 IMAGE, IMAGE_END = "\ufdd5", "\ufdd6"  # around the URL of an image, so that it can be exchanged when it is embedded
 
 # surrogates cannot be encoded; controls (C0 but tab and newline, DEL, C1) and U+2028, U+2029 split lines (B1)
-_NEWLINES = re.compile(r"\r\n?|[\u0085\u2028\u2029]")
-_ODD_NEWLINES = re.compile(r"[\r\u0085\u2028\u2029]")  # what is left of them without CR LF
+_NEWLINES = re.compile("[\r\u0085\u2028\u2029]")  # those that are left without CR LF
 _PIECE = 2**18  # characters
 _FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
@@ -53,12 +52,10 @@ def clean(text: str) -> str:
     """Gives the text with newlines as LF, and without what may stand in no document: controls, surrogates, marks."""
     if isinstance(text, Clean):
         return text
-    if len(text) <= _PIECE:
-        return _FORBIDDEN.sub("", _NEWLINES.sub("\n", text))
-    # in pieces: whatever goes through megabytes at once holds up all other threads for as long
     text = text.replace("\r\n", "\n")
+    # in pieces: whatever goes through megabytes at once holds up all other threads for as long
     pieces = [text[at : at + _PIECE] for at in range(0, len(text), _PIECE)]
-    return "".join([_FORBIDDEN.sub("", _ODD_NEWLINES.sub("\n", piece)) for piece in pieces])
+    return "".join([_FORBIDDEN.sub("", _NEWLINES.sub("\n", piece)) for piece in pieces])
 
 
 def pieces(text: str) -> list[tuple[str, bool]]:
